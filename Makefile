@@ -1,0 +1,103 @@
+# chatd: `make run` needs git, make and python3-venv, and changes nothing outside this folder.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+ARGS ?=
+
+APT_LINE := sudo apt install git make python3-venv
+TEST_APT_LINE := sudo apt install chromium nodejs npm
+
+BIN := .venv/bin
+PYTEST ?= $(BIN)/pytest
+TRIAL ?= $(BIN)/trial
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run dev test lint types cover modules wheel clean
+
+help: ## say what there is to make
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@echo
+	@echo "  make run ARGS='--help' tells the options of chatd."
+
+# The shell is away while Ctrl-C is chatd's to answer; ended by a signal is what was asked for.
+run: .venv/.run ## start chatd (ARGS='--ws tcp:1919' and so on)
+	@trap : INT; $(BIN)/chatd serve $(ARGS); status=$$?; \
+	  [ $$status -le 128 ] && exit $$status || exit 0
+
+dev: .venv/.dev ## start chatd, and again whenever a source changes
+	@trap : INT; $(BIN)/watchfiles --sigint-timeout 10 '$(BIN)/chatd serve $(ARGS)' \
+	  chatd web twisted/plugins/chatd_plugin.py || true
+
+test: .venv/.test .venv/.node ## run all tests with both runners, in random order
+	@rm -f .venv/tests.xml; status=0; missing=; \
+	  $(PYTEST) -rs --junit-xml=.venv/tests.xml || status=1; \
+	  $(TRIAL) --random=0 tests || status=1; \
+	  $(BIN)/python .ci/skipped .venv/tests.xml; \
+	  for program in "chromium chromium-browser google-chrome" "node nodejs" npm; do \
+	    command -v $$program >/dev/null || missing="$$missing $${program%% *}"; \
+	  done; \
+	  [ -z "$$missing" ] || echo "Not here:$$missing. To test that too: $(TEST_APT_LINE)"; \
+	  exit $$status
+
+lint: .venv/.lint ## check style and format
+	@$(BIN)/ruff check && $(BIN)/ruff format --check
+
+types: .venv/.lint .venv/.test ## check types
+	@$(BIN)/mypy
+
+cover: .venv/.test .venv/.node ## run pytest and report coverage: 95 % of chatd, 100 % of its rules
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q
+	@$(MAKE) covered
+
+.PHONY: covered
+covered: .venv/.test
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --fail-under=95
+	@$(BIN)/coverage report --fail-under=100 --include='chatd/core/*'
+
+modules: .venv/.test ## check that each module's own tests cover it
+	@$(BIN)/python .ci/modules
+
+wheel: .venv/.run ## build the wheel, install it elsewhere and try it
+	@$(BIN)/python .ci/wheel
+
+clean: ## remove what make made
+	@rm -rf .venv tests/js/node_modules _trial_temp* tests.test_* .pytest_cache .mypy_cache .ruff_cache \
+	  .hypothesis .coverage .coverage.* twisted/plugins/dropin.cache
+	@find chatd tests twisted -name __pycache__ -prune -exec rm -rf {} +
+
+# Checked before .venv is begun, so that nothing half made stays behind.
+.venv/.made:
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "chatd needs Python 3.11 or later: $(APT_LINE)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "chatd needs Python 3.11 or later, $(PYTHON) is $$($(PYTHON) -V 2>&1)." >&2; \
+	    echo "With a later one beside it: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make virtual environments: $(APT_LINE)" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || \
+	  { echo "Making .venv"; $(PYTHON) -m venv --clear .venv; }
+	@touch $@
+
+# One stamp for each set of packages: a second `make` starts at once.
+.venv/.run: .venv/.made pyproject.toml
+	@echo "Installing chatd into .venv"
+	@$(PIP) -e .
+	@touch $@
+
+.venv/.test .venv/.lint .venv/.dev: .venv/.%: .venv/.made pyproject.toml
+	@echo "Installing chatd[$*] into .venv"
+	@$(PIP) -e '.[$*]'
+	@touch $@ .venv/.run
+
+# The npm package is for tests only: without npm, or with no way to it, they say what they skip.
+.venv/.node: .venv/.made tests/js/package.json
+	@if command -v npm >/dev/null; then \
+	  echo "Installing the tests' npm package into tests/js"; \
+	  npm install --loglevel=error --no-package-lock --no-audit --no-fund --prefix tests/js && touch $@ || \
+	  { echo "npm install failed: tests that need it will not run" >&2; [ "$$CI" != true ]; }; \
+	fi

@@ -1,0 +1,1 @@
+"""What numbers and carries messages, behind `core.broker.Broker`."""

@@ -1,0 +1,63 @@
+"""The greeter: the conversation of the Bun demo, which answers everybody the same."""
+
+from __future__ import annotations
+
+from twisted.logger import Logger
+
+from chatd.core.events import Command, Notice, Say, Send
+from chatd.core.outbox import Outbox, State
+from chatd.core.room import Dialect
+from chatd.core.throttle import Throttle
+from chatd.errors import NORMAL, TOO_MANY_REQUESTS
+
+__all__ = ["Greeter"]
+
+ANSWER = "Hello from server!"
+STOP = Say("stop")
+
+log = Logger()
+
+
+class Greeter:
+    """Answers each message with `ANSWER`; the word `stop` ends it with code 1000.
+
+    Args:
+        outbox: where the answers go.
+        dialect: how they look.
+        peer: who it is, for the log.
+        messages: limits what it is asked.
+    """
+
+    __slots__ = ("_dialect", "_messages", "_outbox", "_peer")
+
+    def __init__(self, outbox: Outbox, dialect: Dialect, *, peer: str, messages: Throttle) -> None:
+        self._outbox = outbox
+        self._dialect = dialect
+        self._peer = peer
+        self._messages = messages
+
+    @property
+    def title(self) -> str:
+        """See `Conversation.title`."""
+        return "greeter"
+
+    def receive(self, command: Command) -> None:
+        """See `Conversation.receive`. Lengths are logged, texts never."""
+        assert isinstance(command, Say | Send)  # nobody enters here
+        if self._outbox.state is State.GONE:
+            return
+        said = command.text.encode() if isinstance(command, Say) else command.data
+        log.info("greeter: {length} bytes from {peer}", length=len(said), peer=self._peer)
+        if not self._messages.take():
+            self._outbox.close(TOO_MANY_REQUESTS.close)
+        elif command == STOP:
+            self._outbox.close(NORMAL)
+        else:
+            self._outbox.put([self._dialect.encode(Notice(ANSWER))])
+
+    def drained(self) -> None:
+        """See `Conversation.drained`."""
+        log.info("greeter: {peer} drained", peer=self._peer)
+
+    def lost(self) -> None:
+        """See `Conversation.lost`; the door logs the close."""

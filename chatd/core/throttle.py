@@ -1,0 +1,37 @@
+"""Token buckets: so many a second, so many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+__all__ = ["Throttle"]
+
+
+class Throttle:
+    """A bucket that holds `burst` tokens and gains `rate` of them a second.
+
+    Args:
+        rate: tokens a second, above 0.
+        burst: tokens it holds when full, at least 1.
+        seconds: the time, in seconds; a step backwards takes nothing away.
+    """
+
+    __slots__ = ("_burst", "_rate", "_seconds", "_then", "_tokens")
+
+    def __init__(self, rate: float, burst: int, seconds: Callable[[], float]) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._seconds = seconds
+        self._tokens = float(burst)
+        self._then = seconds()
+
+    def take(self) -> bool:
+        """Take one token; False when there is none."""
+        now = self._seconds()
+        gained = max(0.0, now - self._then) * self._rate
+        self._then = now
+        self._tokens = min(float(self._burst), self._tokens + gained)
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True

@@ -1,0 +1,1 @@
+"""Where people come in: Twisted, each module touching exactly one outside thing."""

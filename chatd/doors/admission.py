@@ -1,0 +1,121 @@
+"""How many may be here: in all, and from one address."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+
+from chatd.errors import ConfigError
+
+__all__ = ["RESERVE", "Admission"]
+
+RESERVE = 256
+"""Descriptors kept for everything that is not a WebSocket connection."""
+
+_POLITE = RESERVE // 2  # sockets beyond the limit that live long enough to be told 503
+
+
+class Admission:
+    """Counts sockets and open connections, of both ports together.
+
+    A socket counts from its first packet on, so that mute ones have a limit too; an open
+    connection from its handshake on, so that mute ones do not use up the places of real ones.
+
+    Args:
+        most: open connections in all.
+        most_per_address: open connections from one address, an IPv6 /64 being one address.
+        trusted_proxies: addresses and networks without that limit; loopback has none either.
+
+    Raises:
+        ConfigError: a trusted proxy is neither address nor network.
+    """
+
+    def __init__(
+        self, *, most: int, most_per_address: int, trusted_proxies: Iterable[str] = ()
+    ) -> None:
+        self._most = most
+        self._most_per_address = most_per_address
+        self._trusted = [_network(each) for each in trusted_proxies]
+        self._sockets: Counter[str] = Counter()
+        self._open: Counter[str] = Counter()
+        self._sockets_now = 0
+        self._open_now = 0
+
+    def arrive(self, host: str) -> bool:
+        """A socket was accepted; False: close it at once, without a word."""
+        key = self._key(host)
+        if self._sockets_now >= self._most + _POLITE:
+            return False
+        if key and self._sockets[key] >= self._most_per_address + _POLITE:
+            return False
+        self._sockets[key] += 1
+        self._sockets_now += 1
+        return True
+
+    def depart(self, host: str) -> None:
+        """A socket that was let in is closed."""
+        _less(self._sockets, self._key(host))
+        self._sockets_now -= 1
+
+    def enter(self, host: str) -> bool:
+        """A handshake wants to be accepted; False: too many."""
+        key = self._key(host)
+        if self._open_now >= self._most:
+            return False
+        if key and self._open[key] >= self._most_per_address:
+            return False
+        self._open[key] += 1
+        self._open_now += 1
+        return True
+
+    def leave(self, host: str) -> None:
+        """A connection that was let in is closed."""
+        _less(self._open, self._key(host))
+        self._open_now -= 1
+
+    def _key(self, host: str) -> str:
+        """What connections of one origin share; empty for those without a limit of their own."""
+        address = _address(host)
+        if address is None or address.is_loopback:
+            return ""
+        if any(address in network for network in self._trusted):
+            return ""
+        if isinstance(address, IPv6Address):
+            return str(IPv6Network((address, 64), strict=False))
+        return str(address)
+
+    def __len__(self) -> int:
+        """How many connections are open."""
+        return self._open_now
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    """An address; one that came mapped into IPv6 is the IPv4 one; None on a Unix socket."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _network(words: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(words, strict=False)
+    except ValueError:
+        raise ConfigError(
+            f"limits.trusted_proxies: must be addresses or networks, not {words!r}"
+        ) from None
+
+
+def _less(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]

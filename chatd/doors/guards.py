@@ -1,0 +1,392 @@
+"""Autobahn's server protocol with its holes closed.
+
+Autobahn parses and keeps the state of RFC 6455. What it lets a stranger do is closed here, each
+hole by one override whose docstring names it; tests/test_guards.py has a test for each that goes
+red without it. What is said over the connection is not this module's business: `websocket.py`
+fills in `judge`, `opened`, `received` and `ended`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from autobahn.twisted.websocket import WebSocketServerProtocol
+from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
+from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatd.config import Config
+from chatd.core.throttle import Throttle
+from chatd.core.wheel import Deadline, Wheel
+from chatd.doors.link import host_of, peer_name, set_no_delay
+from chatd.doors.refusals import Refusals
+from chatd.errors import INTERNAL, LOST, POLICY, Close
+
+__all__ = ["OPTIONS", "GuardedFactory", "GuardedProtocol"]
+
+log = Logger()
+
+OPTIONS: dict[str, Any] = {
+    "versions": [13],
+    "webStatus": False,  # or GET /?redirect=… redirects anywhere
+    "failByDrop": False,  # or a peer never learns why
+    "echoCloseCodeReason": True,  # as the demo's server did, and RFC 6455 5.5.1 suggests
+    "openHandshakeTimeout": 0,  # these three are the wheel's
+    "closeHandshakeTimeout": 0,
+    "autoPingInterval": 0,
+    "allowedOrigins": ["*"],  # judged in `judge`, exactly; patterns let too much in
+    "allowNullOrigin": True,
+    "trustXForwardedFor": 0,
+    "serveFlashSocketPolicy": False,
+}
+"""For `setProtocolOptions`, with the limits of size, in one call: each call sets
+`allowNullOrigin` anew."""
+
+_END_OF_HEAD = b"\r\n\r\n"
+_HEAD_BYTES = frozenset(b"\t\r\n" + bytes(range(0x20, 0x7F)))
+_LARGEST_CONTROL = 125  # RFC 6455 5.5
+
+_ANSWERS = {
+    400: ("Bad Request", "not a WebSocket handshake that chatd understands"),
+    403: ("Forbidden", "this page or host name is not allowed; chatd's log says how to allow it"),
+    404: ("Not Found", "no such door"),
+    405: ("Method Not Allowed", "only GET opens a WebSocket"),
+    426: ("Upgrade Required", "this is a WebSocket; connect to it with ws://"),
+    431: ("Request Header Fields Too Large", "the handshake is too large"),
+    500: ("Internal Server Error", "internal error"),
+    503: ("Service Unavailable", "too many connections, try again later"),
+    505: ("HTTP Version Not Supported", "HTTP/1.1, please"),
+}
+_MORE_HEADERS = {
+    405: [("Allow", "GET")],
+    426: [("Upgrade", "websocket")],
+    503: [("Retry-After", "10")],
+}
+
+
+class GuardedFactory(Protocol):
+    """What a guarded protocol needs of its factory."""
+
+    config: Config
+    wheel: Wheel
+    refusals: Refusals
+    reactor: Any
+
+
+class _Mute:
+    """Autobahn's log: it repeats strangers' words, a line for each of their mistakes."""
+
+    def debug(self, *args: object, **fields: object) -> None: ...
+
+    trace = info = warn = error = debug
+
+
+class GuardedProtocol(WebSocketServerProtocol):
+    """One connection, from its first byte to its last."""
+
+    log = _Mute()
+    factory: Any
+    transport: Any
+    message_data: Any
+    localCloseReason: Any
+    localCloseCode: Any
+
+    # What the subclass fills in
+
+    def judge(self, request: ConnectionRequest, host: str) -> int:
+        """Whether a well-formed handshake from an address is accepted: 0, or a status."""
+        raise NotImplementedError
+
+    def knows(self, path: str) -> bool:
+        """Whether there is a WebSocket at a path."""
+        raise NotImplementedError
+
+    def opened(self) -> None:
+        """The handshake is done."""
+        raise NotImplementedError
+
+    def received(self, payload: bytes, binary: bool) -> None:
+        """A whole message, within the limits; valid UTF-8 unless `binary`. May raise."""
+        raise NotImplementedError
+
+    def takes_pongs(self) -> bool:
+        """Whether the peer reads what is sent to it."""
+        raise NotImplementedError
+
+    def silenced(self) -> None:
+        """A Close was sent: nothing may be sent after it."""
+        raise NotImplementedError
+
+    def ended(self) -> None:
+        """The connection is gone; called once, opened or not."""
+        raise NotImplementedError
+
+    # Opening
+
+    def connectionMade(self) -> None:
+        """Twisted: a socket is there.
+
+        Hole: Autobahn reads its own option before it is set, so TCP_NODELAY never is.
+        """
+        guarded: GuardedFactory = self.factory
+        config = guarded.config
+        self.who = peer_name(self.transport.getPeer())
+        self.lost_because = LOST
+        self._controls = Throttle(
+            config.control_per_s, config.control_burst, guarded.reactor.seconds
+        )
+        self._due: Deadline | None = None
+        self._head = bytearray()
+        self._fragments = 0
+        self._heard = False
+        self._deaf = False
+        super().connectionMade()
+        set_no_delay(self.transport)
+        self.expect(config.handshake_timeout_s, self._handshake_too_slow)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Twisted: bytes came.
+
+        Hole: an exception leaves a broken parser behind an open connection.
+        """
+        self._heard = True
+        try:
+            if self.state == self.STATE_CONNECTING:
+                self._handshake_received(data)
+            elif self.state != self.STATE_CLOSED and not self._deaf:
+                self._dataReceived(data)
+        except Exception:
+            log.failure("reading from {peer} failed", peer=self.who)
+            self.drop()
+
+    def _handshake_received(self, data: bytes) -> None:
+        """Collect the handshake and give it to Autobahn whole.
+
+        Holes: no limit of size, and searched from its start at each packet; split into lines
+        at characters that end none; what follows is taken before it is answered.
+        """
+        most = self.factory.config.handshake_bytes
+        searched = max(0, len(self._head) - len(_END_OF_HEAD))
+        self._head += data
+        found = self._head.find(_END_OF_HEAD, searched)
+        size = found + len(_END_OF_HEAD) if found >= 0 else len(self._head)
+        if size > most:
+            self.failHandshake("handshake too large", 431)
+        elif found >= 0 and len(self._head) > size:
+            self.failHandshake("data before the handshake was answered")
+        elif found >= 0 and not _HEAD_BYTES.issuperset(self._head):
+            self.failHandshake("a byte in the handshake that belongs in none")
+        elif found >= 0:
+            head, self._head = bytes(self._head), bytearray()
+            self._dataReceived(head)
+
+    def onConnect(self, request: ConnectionRequest) -> None:
+        """Autobahn: a handshake is well formed; shall it be accepted?
+
+        Hole: the words of an exception would be sent to the peer.
+        """
+        # Asked now: behind a PROXY header it was the proxy's address until the header came.
+        address = self.transport.getPeer()
+        self.who = peer_name(address)
+        try:
+            status = self.judge(request, host_of(address))
+        except Exception:
+            log.failure("judging a handshake of {peer} failed", peer=self.who)
+            status = 500
+        if status:
+            raise ConnectionDeny(status, _ANSWERS[status][1])
+
+    def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
+        """Answer a handshake that fails, in our words.
+
+        Hole: Autobahn's answer repeats the request's text, and has no length.
+        """
+        if code == 426 and not self.knows(self.http_request_path):
+            code = 404
+        if code != 403:  # logged by who judged, with the flag that would allow it
+            self.factory.refusals.refused(self.who, code, reason)
+        phrase, words = _ANSWERS.get(code, _ANSWERS[400])
+        headers = [
+            ("Server", "chatd"),
+            ("Connection", "close"),
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(words) + 1)),
+            *_MORE_HEADERS.get(code, responseHeaders or []),
+        ]
+        lines = [f"HTTP/1.1 {code} {phrase}", *(f"{name}: {value}" for name, value in headers)]
+        self.sendData(("\r\n".join(lines) + f"\r\n\r\n{words}\n").encode("latin-1"))
+        self.dropConnection(abort=False)
+
+    def succeedHandshake(self, res: Any) -> None:
+        """Autobahn: `onConnect` agreed.
+
+        Hole: a connection that has been closed meanwhile would be opened.
+        """
+        if self.state == self.STATE_CONNECTING:
+            super().succeedHandshake(res)
+
+    def onOpen(self) -> None:
+        """Autobahn: the handshake is done.
+
+        Hole: exceptions vanish in a Deferred.
+        """
+        try:
+            self.opened()
+        except Exception:
+            self._failed("opening")
+
+    # Reading
+
+    def onMessageBegin(self, isBinary: bool) -> None:
+        """Autobahn: the first frame of a message."""
+        self._fragments = 0
+        super().onMessageBegin(isBinary)
+
+    def onMessageFrameBegin(self, length: int) -> None:
+        """Autobahn: a frame of a message.
+
+        Hole: frames are not counted, and empty ones escape the limit of size.
+        """
+        self._fragments += 1
+        if self._fragments > self.factory.config.fragments:
+            self.offended()
+        super().onMessageFrameBegin(length)
+
+    def onFrameData(self, payload: bytes) -> Any:
+        """Autobahn: some payload of a frame.
+
+        Hole: an oversize control frame fails the connection, and is collected all the same.
+        """
+        if self.failedByMe and self.current_frame.length > _LARGEST_CONTROL:
+            payload = b""
+        return super().onFrameData(payload)
+
+    def onMessageEnd(self) -> None:
+        """Autobahn: the last frame of a message. The original makes a Deferred for each."""
+        if not self.failedByMe:
+            self.onMessage(b"".join(self.message_data), self.message_is_binary)
+        self.message_data = None
+
+    def onMessage(self, payload: bytes, isBinary: bool) -> None:
+        """Autobahn: a whole message.
+
+        Holes: called after our own Close too; what it raises is swallowed or kills the link.
+        """
+        if self.state != self.STATE_OPEN:
+            return
+        try:
+            self.received(payload, isBinary)
+        except Exception:
+            self._failed("a message")
+
+    def onPing(self, payload: bytes) -> None:
+        """Autobahn: a ping.
+
+        Hole: each is answered, into a buffer without limit.
+        """
+        if self._control_allowed() and self.takes_pongs():
+            self.sendPong(payload)
+
+    def onPong(self, payload: bytes) -> None:
+        """Autobahn: a pong. Which it answers is all one: any byte is a sign of life."""
+        self._control_allowed()
+
+    def _control_allowed(self) -> bool:
+        allowed = self._controls.take()
+        if not allowed:
+            self.offended()
+        return allowed
+
+    def processData(self) -> bool:
+        """Autobahn: parse one more frame, or a piece of one.
+
+        Hole: goes on with what a peer sends that was told to go away.
+        """
+        if self._deaf:
+            self.data = b""
+            return False
+        return bool(super().processData())
+
+    # Closing
+
+    def say_goodbye(self, close: Close) -> None:
+        """Send a Close.
+
+        Hole: `sendClose` refuses 1001, 1008, 1011 and 1013.
+        """
+        if self.state == self.STATE_OPEN:
+            self.sendCloseFrame(close.code, close.reason.encode())
+
+    def offended(self) -> None:
+        """The peer broke a rule: close, and listen to nothing more."""
+        self.say_goodbye(POLICY)
+        self._deaf = True
+
+    def drop(self) -> None:
+        """End the connection at once."""
+        self.dropConnection(abort=True)
+
+    def sendCloseFrame(
+        self, code: int | None = None, reasonUtf8: bytes | None = None, isReply: bool = False
+    ) -> None:
+        """Autobahn: send a Close, ours or the answer to theirs.
+
+        Hole: messages may be sent after it.
+        """
+        was_open = self.state == self.STATE_OPEN
+        super().sendCloseFrame(code, reasonUtf8, isReply)
+        if was_open:
+            self.silenced()
+            self.expect(self.factory.config.close_timeout_s, self.drop)
+
+    def _closeConnection(self, abort: bool = False) -> None:
+        """Autobahn: end the TCP connection, after what is unsent unless `abort`.
+
+        Hole: waits for ever for a peer that does not read, or does not end its TLS.
+        """
+        if not abort:
+            self.expect(self.factory.config.linger_timeout_s, self.transport.abortConnection)
+        super()._closeConnection(abort)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Twisted: the socket is gone."""
+        if self._due is not None:
+            self._due.cancel()
+        super().connectionLost(reason)
+
+    def onClose(self, wasClean: bool, code: int | None, reason: str | None) -> None:
+        """Autobahn: the connection is gone."""
+        try:
+            self.ended()
+        except Exception:
+            log.failure("ending {peer} failed", peer=self.who)
+
+    def how_it_ended(self) -> tuple[str, int, str]:
+        """Who ended it, with which code and words (RFC 6455 7.1.5: 1005 is "none given")."""
+        if self.closedByMe:
+            return "chatd", self.localCloseCode or 1005, (self.localCloseReason or b"").decode()
+        if self.wasClean:
+            return "peer", self.remoteCloseCode or 1005, self.remoteCloseReason or ""
+        by = "peer" if self.lost_because is LOST else "chatd"
+        return by, self.lost_because.code, self.lost_because.reason
+
+    def expect(self, delay_s: float, otherwise: Callable[[], None]) -> None:
+        """Replace the one deadline of this connection."""
+        if self._due is not None:
+            self._due.cancel()
+        self._due = self.factory.wheel.after(delay_s, otherwise)
+
+    def heard(self, *, since: bool) -> bool:
+        """Whether any byte came since the last call with `since`, which starts anew."""
+        heard, self._heard = self._heard, self._heard and not since
+        return heard
+
+    def _handshake_too_slow(self) -> None:
+        self.factory.refusals.refused(self.who, 408, "handshake not finished in time")
+        self.drop()
+
+    def _failed(self, doing: str) -> None:
+        log.failure("{doing} of {peer} failed", doing=doing, peer=self.who)
+        self.say_goodbye(INTERNAL.close)

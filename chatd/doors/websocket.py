@@ -1,0 +1,256 @@
+"""WebSocket connections: a conversation each, and the registry of them all.
+
+Bytes come in through Autobahn (`guards.py`), which calls `received` with whole messages; they
+are decoded and given to the conversation that the path leads to. Bytes go out through the
+outbox of the connection and its `Link`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autobahn.twisted.websocket import WebSocketServerFactory
+from autobahn.websocket.types import ConnectionRequest
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatd.config import Config
+from chatd.core.outbox import Outbox
+from chatd.core.wheel import Wheel
+from chatd.doors.access import Access
+from chatd.doors.admission import Admission
+from chatd.doors.guards import OPTIONS, GuardedProtocol
+from chatd.doors.link import Link, host_of
+from chatd.doors.paths import Paths, Talk
+from chatd.doors.refusals import Refusals
+from chatd.errors import NO_PONG, SHUTDOWN, ChatError
+
+__all__ = ["ChatFactory", "ChatProtocol"]
+
+log = Logger()
+
+
+class ChatProtocol(GuardedProtocol):
+    """One connection and its conversation.
+
+    Args:
+        arrived_from: the address its socket was counted under.
+    """
+
+    factory: ChatFactory
+
+    def __init__(self, arrived_from: str) -> None:
+        super().__init__()
+        self.arrived_from = arrived_from
+        self.admitted_from: str | None = None
+        self._link: Link | None = None
+        self._outbox: Outbox | None = None
+        self._talk: Talk | None = None
+
+    def connectionMade(self) -> None:
+        """Twisted: a socket is there, on our own port or handed over by the site."""
+        super().connectionMade()
+        self.factory.connections.add(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Twisted: the socket is gone."""
+        super().connectionLost(reason)
+        self.factory.forget(self)
+
+    def judge(self, request: ConnectionRequest, host: str) -> int:
+        """See `GuardedProtocol.judge`."""
+        factory = self.factory
+        headers = request.headers
+        refused = factory.access.refuse(headers.get("host"), headers.get("origin"))
+        if refused is not None:
+            factory.refusals.forbidden(self.who, refused)
+            return 403
+        if not self.knows(request.path):
+            return 404
+        if factory.closing or not factory.admission.enter(host):
+            return 503
+        self.admitted_from = host
+        return 0
+
+    def knows(self, path: str) -> bool:
+        """See `GuardedProtocol.knows`."""
+        return path in self.factory.paths
+
+    def opened(self) -> None:
+        """See `GuardedProtocol.opened`."""
+        config = self.factory.config
+        self._link = Link(self.transport, self.say_goodbye, self._drained)
+        self._outbox = Outbox(
+            self._link,
+            self.factory.wheel,
+            held_bytes=config.held_bytes,
+            stall_timeout_s=config.stall_timeout_s,
+        )
+        self._link.attach(self._outbox)
+        self.expect(config.ping_interval_s, self._ping)
+        path = self.http_request_path
+        title = "nobody"
+        try:
+            self._talk = self.factory.paths.open(
+                path, self.http_request_params, self._outbox, self.who
+            )
+            title = self._talk.conversation.title
+        except ChatError as error:
+            self._outbox.close(error.close)
+        log.info("opened {peer} {path} {title}", peer=self.who, path=path, title=title)
+
+    def received(self, payload: bytes, binary: bool) -> None:
+        """See `GuardedProtocol.received`."""
+        if self._talk is not None:
+            self._talk.conversation.receive(self._talk.decode(payload, binary))
+
+    def takes_pongs(self) -> bool:
+        """See `GuardedProtocol.takes_pongs`."""
+        return self._outbox is not None and self._outbox.is_live
+
+    def silenced(self) -> None:
+        """See `GuardedProtocol.silenced`."""
+        if self._outbox is not None:
+            self._outbox.lost()
+
+    def ended(self) -> None:
+        """See `GuardedProtocol.ended`."""
+        if self._outbox is None:
+            return
+        self._outbox.lost()
+        by, code, reason = self.how_it_ended()
+        log.info(
+            "closed {peer} {path} {code} {reason!r} by {by}",
+            peer=self.who,
+            path=self.http_request_path,
+            code=code,
+            reason=reason,
+            by=by,
+        )
+        if self._talk is not None:
+            self._talk.conversation.lost()
+
+    def goodbye(self) -> None:
+        """The server stops: close with 1001, or drop what is not open yet."""
+        if self._outbox is not None:
+            self._outbox.close(SHUTDOWN)
+        else:
+            self.drop()
+
+    def _drained(self) -> None:
+        if self._talk is not None:
+            self._talk.conversation.drained()
+
+    def _ping(self) -> None:
+        """Ask for a sign of life, unless bytes are on their way, which have their own limit."""
+        assert self._link is not None
+        config = self.factory.config
+        if self.takes_pongs() and not self._link.unsent():
+            self.heard(since=True)
+            self.sendPing()
+            taken = self._link.written
+            self.expect(config.pong_timeout_s, lambda: self._pong_due(taken))
+        else:
+            self.expect(config.ping_interval_s, self._ping)
+
+    def _pong_due(self, taken: int) -> None:
+        """Drop a peer that has neither sent anything since the ping nor taken anything."""
+        assert self._link is not None
+        config = self.factory.config
+        unsent = self._link.unsent()
+        if self.heard(since=False) or (unsent and self._link.written - unsent > taken):
+            self.expect(max(config.ping_interval_s - config.pong_timeout_s, 1), self._ping)
+        else:
+            self.lost_because = NO_PONG
+            self.drop()
+
+
+class ChatFactory(WebSocketServerFactory):
+    """The WebSocket server and the registry of its connections.
+
+    Args:
+        config: the settings.
+        paths: where a handshake may lead.
+        access: which pages and host names are ours.
+        admission: counts sockets and connections, those of the site's port too.
+        refusals: logs who was not let in.
+        wheel: for all deadlines.
+        reactor: for the time.
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        paths: Paths,
+        access: Access,
+        admission: Admission,
+        refusals: Refusals,
+        wheel: Wheel,
+        reactor: Any,
+    ) -> None:
+        super().__init__(server="chatd", reactor=reactor)
+        self.config = config
+        self.paths = paths
+        self.access = access
+        self.admission = admission
+        self.refusals = refusals
+        self.wheel = wheel
+        self.connections: set[ChatProtocol] = set()
+        self.closing = False
+        self._all_gone: Deferred[None] | None = None
+        self.setProtocolOptions(
+            maxFramePayloadSize=config.message_bytes,
+            maxMessagePayloadSize=config.message_bytes,
+            **OPTIONS,
+        )
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        """Twisted: a socket came to our own port; None closes it."""
+        host = host_of(addr)
+        if self.closing or not self.admission.arrive(host):
+            return None
+        return self.adopt(host)
+
+    def adopt(self, host: str) -> ChatProtocol:
+        """A protocol for a socket that was counted when it arrived, here or at the site.
+
+        Args:
+            host: the address it was counted under.
+        """
+        protocol = ChatProtocol(host)
+        protocol.factory = self
+        return protocol
+
+    def forget(self, protocol: ChatProtocol) -> None:
+        """A connection is gone."""
+        self.connections.discard(protocol)
+        self.admission.depart(protocol.arrived_from)
+        if protocol.admitted_from is not None:
+            self.admission.leave(protocol.admitted_from)
+        self._tell_when_gone()
+
+    def goodbye(self) -> Deferred[None]:
+        """Let nobody in any more and close everybody with 1001.
+
+        Returns:
+            fires when the last one is gone, which takes at most the close timeout and the
+            linger timeout, and a tick or two.
+        """
+        self.closing = True
+        gone: Deferred[None] = Deferred()
+        self._all_gone = gone
+        for protocol in list(self.connections):
+            protocol.goodbye()
+        self._tell_when_gone()
+        return gone
+
+    def _tell_when_gone(self) -> None:
+        if self._all_gone is not None and not self.connections:
+            gone, self._all_gone = self._all_gone, None
+            gone.callback(None)

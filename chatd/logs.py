@@ -1,0 +1,53 @@
+"""The log as one JSON object a line: `twistd --logger=chatd.logs.json_lines`.
+
+Each line has `time` (RFC 3339, UTC), `level`, `system` and `text`, and the event's own fields
+that are texts, numbers or booleans; `failure` is a traceback where there is one. A line never
+holds a raw newline or control character, whoever's text is in it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import TextIO
+
+from twisted.logger import ILogObserver, LogEvent, formatEvent
+from zope.interface import implementer
+
+__all__ = ["JsonLines", "json_lines"]
+
+
+@implementer(ILogObserver)
+class JsonLines:
+    """Writes events to a stream.
+
+    Args:
+        stream: where to; each line is flushed.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __call__(self, event: LogEvent) -> None:
+        """Write one event."""
+        level = event.get("log_level")
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(event["log_time"], UTC).isoformat(),
+            "level": level.name if level is not None else "info",
+            "system": event.get("log_namespace", "-"),
+            "text": formatEvent(event),
+        }
+        for key, value in event.items():
+            if not key.startswith(("log_", "_")) and isinstance(value, str | int | float | bool):
+                line.setdefault(key, value)
+        failure = event.get("log_failure")
+        if failure is not None:
+            line["failure"] = failure.getTraceback()
+        self._stream.write(json.dumps(line, allow_nan=False, default=repr) + "\n")
+        self._stream.flush()
+
+
+def json_lines() -> JsonLines:
+    """An observer that writes to standard output."""
+    return JsonLines(sys.stdout)

@@ -1,0 +1,127 @@
+"""Rules for the values of settings.
+
+Each takes what the TOML file has, or the text of a flag or variable, and returns what `Config`
+holds. It raises ValueError with words that follow "must be".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+__all__ = [
+    "database",
+    "greeting",
+    "origin",
+    "origins",
+    "public_url",
+    "several",
+    "text",
+    "whole",
+    "yes_no",
+]
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+
+
+def text(value: object) -> str:
+    """Any text without U+0000."""
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError("text")
+    return value
+
+
+def greeting(value: object) -> str:
+    """A text of at most 1000 bytes."""
+    words = text(value)
+    try:
+        size = len(words.encode())
+    except UnicodeEncodeError:  # a variable that is not UTF-8
+        raise ValueError("text in UTF-8") from None
+    if size > 1000:
+        raise ValueError("text of at most 1000 bytes")
+    return words
+
+
+def yes_no(value: object) -> bool:
+    """A boolean, or one of the words people use for it."""
+    if isinstance(value, bool):
+        return value
+    known = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    if not isinstance(value, str) or value.lower() not in known:
+        raise ValueError("true or false")
+    return known[value.lower()]
+
+
+def whole(least: int, most: int) -> Callable[[object], int]:
+    """A rule for whole numbers from `least` to `most`."""
+
+    def rule(value: object) -> int:
+        words = f"a whole number from {least} to {most}"
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise ValueError(words)
+        try:
+            number = int(value)
+        except ValueError:
+            raise ValueError(words) from None
+        if not least <= number <= most:
+            raise ValueError(words)
+        return number
+
+    return rule
+
+
+def several(value: object) -> tuple[str, ...]:
+    """Several words: a list in the file, separated by spaces in a variable."""
+    if isinstance(value, str):
+        value = value.split()
+    if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
+        raise ValueError("a list of texts")
+    return tuple(word for word in value if word)
+
+
+def origin(value: str) -> str:
+    """One origin as browsers send it (RFC 6454 6.2), in one spelling, or `null`.
+
+    Lower case, no default port, no trailing slash. `file:` pages are `null`, as browsers say.
+    """
+    words = "an origin such as https://chat.example or http://10.0.0.5:8080, or null"
+    if value == "null" or value.lower().startswith("file:"):
+        return "null"
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError(words) from None
+    bare = not (parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc)
+    if not _SCHEME.fullmatch(parts.scheme) or not parts.hostname or not bare:
+        raise ValueError(words)
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    shown = "" if port in (None, DEFAULT_PORTS.get(parts.scheme)) else f":{port}"
+    return f"{parts.scheme}://{host}{shown}"
+
+
+def origins(value: object) -> tuple[str, ...]:
+    """Several origins."""
+    return tuple(origin(word) for word in several(value))
+
+
+def public_url(value: object) -> str:
+    """The origin of a web site; empty for none."""
+    url = text(value)
+    if not url:
+        return ""
+    chosen = origin(url)
+    if not chosen.startswith(("http://", "https://")):
+        raise ValueError("a URL such as https://chat.example")
+    return chosen
+
+
+def database(value: object) -> str:
+    """Where history is kept."""
+    if value != ":memory:":
+        raise ValueError("':memory:', the only kind there is yet")
+    return ":memory:"

@@ -1,0 +1,1 @@
+"""Bytes to commands, events to bytes: pure, one module a dialect."""

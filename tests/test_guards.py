@@ -1,0 +1,480 @@
+"""`chatd.doors.guards`: each hole of Autobahn has a test that fails when its guard is taken out."""
+
+from __future__ import annotations
+
+import struct
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.error import ConnectionLost
+from twisted.logger import LogEvent, globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.errors import ChatError
+from tests.support.doors import Client, World
+from tests.support.rfc6455 import (
+    ACCEPT,
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    client_frame,
+    close,
+    handshake,
+    text,
+)
+
+PING_FRAME = client_frame(PING, b"x")
+
+
+class HandshakeTests(SynchronousTestCase):
+    """Opening."""
+
+    def setUp(self) -> None:
+        self.world = World()
+
+    def test_opens(self) -> None:
+        """A handshake is answered with 101 and the key of the RFC."""
+        client = self.world.open()
+        self.assertEqual(client.status, 101)
+        self.assertIn(f"Sec-WebSocket-Accept: {ACCEPT}", client.head)
+        self.assertIn("Server: chatd", client.head)
+
+    def test_no_delay(self) -> None:
+        """Small frames are sent at once."""
+        self.assertTrue(self.world.arrive().transport.no_delay)
+
+    def test_in_pieces(self) -> None:
+        """A handshake may come a byte at a time."""
+        client = self.world.arrive()
+        for byte in handshake():
+            client.send(bytes([byte]))
+        self.assertEqual(client.status, 101)
+
+    def test_too_large(self) -> None:
+        """A handshake over 8 KiB is refused with 431, once it is, and not kept."""
+        client = self.world.arrive()
+        client.send(b"GET / HTTP/1.1\r\nX: " + b"x" * 8192)
+        self.assertEqual(client.status, 431)
+        self.assertTrue(client.transport.lost)
+
+    def test_too_large_but_whole(self) -> None:
+        """A whole handshake over 8 KiB is refused too."""
+        client = self.world.arrive()
+        client.send(handshake(more=("X: " + "x" * 8192,)))
+        self.assertEqual(client.status, 431)
+
+    def test_largest(self) -> None:
+        """A handshake of 8 KiB exactly is accepted."""
+        room = 8192 - len(handshake(more=("X: ",)))
+        client = self.world.arrive()
+        client.send(handshake(more=("X: " + "x" * room,)))
+        self.assertEqual(client.status, 101)
+
+    def test_early_data(self) -> None:
+        """What comes before the handshake was answered is refused, not lost or half read."""
+        for early in (text("hello"), b"hello", handshake()):
+            client = self.world.arrive()
+            client.send(handshake() + early)
+            self.assertEqual(client.status, 400, early)
+            self.assertNotIn(b" 101 ", client.transport.taken)
+
+    def test_line_ends(self) -> None:
+        """No header can be smuggled in behind a character that ends no line."""
+        for byte in ("\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x00", "\xff"):
+            client = self.world.arrive()
+            client.send(handshake(more=(f"X-Junk: a{byte}Origin: http://localhost:1919",)))
+            self.assertEqual(client.status, 400, repr(byte))
+
+    def test_second_handshake(self) -> None:
+        """A connection that was closed before it was accepted is not opened any more."""
+        client = self.world.arrive()
+        protocol = client.transport.protocol
+        client.send(handshake(more=("Sec-WebSocket-Key: x",)))
+        self.assertEqual(client.status, 400)
+        protocol.succeedHandshake(None)
+        self.assertNotIn("101", client.head)
+        self.assertEqual(len(self.world.admission), 0)
+
+    def test_exception_is_not_told(self) -> None:
+        """What goes wrong while judging is logged, and no word of it is sent."""
+        client = self.world.arrive()
+
+        def judge(*_: object) -> int:
+            raise RuntimeError("secret path")
+
+        client.transport.protocol.judge = judge
+        client.send(handshake())
+        self.assertEqual(client.status, 500)
+        self.assertNotIn(b"secret", client.transport.taken)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_refusal_does_not_repeat_the_request(self) -> None:
+        """An answer holds no text of the request, and has a length."""
+        client = self.world.arrive()
+        client.send(b"GET / HTTP/9.9<script>\r\nHost: localhost\r\n\r\n")
+        self.assertEqual(client.status, 505)
+        self.assertNotIn(b"script", client.transport.taken)
+        self.assertIn("Content-Length: ", client.head)
+
+    def test_plain_http(self) -> None:
+        """A browser that goes to the WebSocket port is told what it is."""
+        for path, status in (("/", 426), ("/nowhere", 404)):
+            client = self.world.arrive()
+            client.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            self.assertEqual(client.status, status)
+        client = self.world.arrive()
+        client.send(b"GET /?redirect=http://evil.example HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.assertEqual(client.status, 426)
+        self.assertIn("Upgrade: websocket", client.head)
+
+    def test_other_method(self) -> None:
+        """Only GET opens a WebSocket."""
+        client = self.world.arrive()
+        client.send(handshake().replace(b"GET", b"POST"))
+        self.assertEqual(client.status, 405)
+        self.assertIn("Allow: GET", client.head)
+
+    def test_draft_version(self) -> None:
+        """Drafts of the protocol are not spoken; the answer says what is."""
+        client = self.world.arrive()
+        client.send(handshake().replace(b"Version: 13", b"Version: 8"))
+        self.assertEqual(client.status, 400)
+        self.assertIn("Sec-WebSocket-Version: 13", client.head)
+
+    def test_mute(self) -> None:
+        """A socket that does not finish its handshake is dropped after five seconds."""
+        client = self.world.arrive()
+        for _ in range(4):
+            client.send(b"G")
+            self.world.advance(1)
+        self.assertFalse(client.transport.lost)
+        self.world.advance(1.5)
+        self.assertTrue(client.transport.aborted)
+
+    def test_opened_raises(self) -> None:
+        """A bug while opening closes that connection with 1011 and is logged."""
+        client = self.world.arrive()
+
+        def opened() -> None:
+            raise RuntimeError("secret")
+
+        client.transport.protocol.opened = opened
+        client.send(handshake())
+        self.assertEqual(client.close, (1011, "internal error"))
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+
+class ReadingTests(SynchronousTestCase):
+    """What comes in."""
+
+    def setUp(self) -> None:
+        self.world = World(greeting="")
+        self.client = self.world.open()
+
+    def test_fragments(self) -> None:
+        """A message may come in 64 frames; the 65th, though empty, closes with 1008."""
+        self.client.send(client_frame(TEXT, fin=False))
+        self.client.send(client_frame(CONTINUATION, fin=False) * 62)
+        self.client.send(client_frame(CONTINUATION, b"end"))
+        self.world.turn()
+        self.assertEqual(self.client.texts, ["end"])
+        self.client.send(client_frame(TEXT, fin=False))
+        self.client.send(client_frame(CONTINUATION, fin=False) * 1000)
+        assert self.client.close is not None
+        self.assertEqual(self.client.close[0], 1008)
+        self.assertLess(len(self.client.transport.protocol.message_data or []), 70)
+
+    def test_fragments_of_several(self) -> None:
+        """Frames are counted for each message by itself."""
+        for _ in range(5):
+            self.client.send(client_frame(TEXT, b"a", fin=False))
+            self.client.send(client_frame(CONTINUATION, b"b", fin=False) * 40)
+            self.client.send(client_frame(CONTINUATION))
+        self.world.turn()
+        self.assertEqual(self.client.texts, ["a" + "b" * 40] * 5)
+
+    def test_too_big(self) -> None:
+        """A message of 65 536 bytes is taken, one byte more closes with 1009."""
+        self.client.send(client_frame(TEXT, b"x" * 65536))
+        self.world.turn()
+        self.assertEqual([len(words) for words in self.client.texts], [65536])
+        self.client.send(client_frame(TEXT, b"x" * 65537))
+        assert self.client.close is not None
+        self.assertEqual(self.client.close[0], 1009)
+
+    def test_too_big_in_fragments(self) -> None:
+        """Fragments of one message count together."""
+        self.client.send(client_frame(TEXT, b"x" * 40000, fin=False))
+        self.client.send(client_frame(CONTINUATION, b"x" * 40000))
+        assert self.client.close is not None
+        self.assertEqual(self.client.close[0], 1009)
+
+    def test_huge_control_frame(self) -> None:
+        """An oversize control frame closes with 1002, and what follows of it is not kept."""
+        self.client.send(client_frame(PING, claims=1 << 40))
+        for _ in range(100):
+            self.client.send(b"x" * 65536)
+        protocol = self.client.transport.protocol
+        self.assertLess(sum(map(len, protocol.control_frame_data or [])), 65537)
+        self.assertLess(len(protocol.data), 65537)
+        assert self.client.close is not None
+        self.assertEqual(self.client.close[0], 1002)
+
+    def test_not_utf8(self) -> None:
+        """Text that is not UTF-8 closes with 1007."""
+        self.client.send(client_frame(TEXT, b"\xff"))
+        assert self.client.close is not None
+        self.assertEqual(self.client.close[0], 1007)
+
+    def test_ping(self) -> None:
+        """A ping is answered with its own payload."""
+        self.client.send(PING_FRAME)
+        self.assertEqual(self.client.frames, [(PONG, b"x")])
+
+    def test_ping_flood(self) -> None:
+        """More than 20 pings at once close with 1008, and nothing more is parsed or answered."""
+        self.client.send(PING_FRAME * 5000 + text("never"))
+        self.world.turn()
+        opcodes = [opcode for opcode, _ in self.client.frames]
+        self.assertEqual(opcodes, [PONG] * 20 + [CLOSE])
+        self.assertEqual(self.client.transport.protocol.data, b"")
+
+    def test_pong_flood(self) -> None:
+        """Unasked pongs count alike and make no lines in the log."""
+        self.client.send(client_frame(PONG, b"x") * 5000)
+        assert self.client.close is not None
+        self.assertEqual(self.client.close[0], 1008)
+
+    def test_pings_over_time(self) -> None:
+        """Two pings a second are always fine."""
+        for _ in range(60):
+            self.world.advance(0.5)
+            self.client.send(PING_FRAME)
+        self.assertIsNone(self.client.close)
+
+    def test_no_pong_above_high_water(self) -> None:
+        """A peer that does not read gets no pongs, which would pile up."""
+        self.client.transport.reads = False
+        self.client.transport.write(b"x" * 70000)
+        unsent = len(self.client.transport.unsent)
+        self.client.send(PING_FRAME)
+        self.assertEqual(len(self.client.transport.unsent), unsent)
+
+    def test_after_our_close(self) -> None:
+        """Somebody who was told to go can say nothing more."""
+        heard: list[bytes] = []
+        protocol = self.client.transport.protocol
+        protocol.received = lambda payload, binary: heard.append(payload)
+        self.client.say("first words")
+        protocol.goodbye()
+        self.client.say("last words")
+        self.assertEqual(heard, [b"first words"])
+
+    def test_message_raises(self) -> None:
+        """A bug in a conversation closes that connection with 1011; others go on."""
+
+        def received(*_: object) -> None:
+            raise RuntimeError("secret")
+
+        other = self.world.open()
+        self.client.transport.protocol.received = received
+        self.client.say("hello")
+        self.assertEqual(self.client.close, (1011, "internal error"))
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        other.say("hi")
+        self.world.turn()
+        self.assertEqual(other.texts, ["hi"])
+
+    def test_parser_raises(self) -> None:
+        """A bug in the parser drops that connection and is logged once."""
+
+        def broken() -> None:
+            raise RuntimeError("secret")
+
+        self.client.transport.protocol.consumeData = broken
+        self.client.say("hello")
+        self.assertTrue(self.client.transport.aborted)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+    def test_autobahn_is_mute(self) -> None:
+        """A stranger's mistakes make no lines of Autobahn's, which repeat his words."""
+        events: list[LogEvent] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        self.client.send(client_frame(TEXT, b"secret", mask=None))
+        self.world.arrive().send(b"GET /secret HTTP/9\r\n\r\n")
+        self.client.send(client_frame(CONTINUATION, b"secret"))
+        self.assertEqual([e for e in events if "autobahn" in str(e.get("log_namespace"))], [])
+
+    def test_no_deferred_for_a_message(self) -> None:
+        """A message fires no signal of Autobahn's, which would make a Deferred for each."""
+        fired: list[object] = []
+        self.client.transport.protocol.fire = lambda *a, **k: fired.append(a)
+        self.client.say("hello")
+        self.assertEqual(fired, [])
+
+
+class ClosingTests(SynchronousTestCase):
+    """The end."""
+
+    def setUp(self) -> None:
+        self.world = World(greeting="")
+        self.client = self.world.open()
+
+    def test_echo(self) -> None:
+        """A peer's Close is answered with its own code and reason, and the socket closed."""
+        self.client.send(close(4001, "bye"))
+        self.assertEqual(self.client.close, (4001, "bye"))
+        self.assertTrue(self.client.transport.lost)
+        self.assertFalse(self.client.transport.aborted)
+
+    def test_close_without_code(self) -> None:
+        """A Close without a code is answered without one."""
+        self.client.send(close(None))
+        self.assertEqual(self.client.frames, [(CLOSE, b"")])
+
+    def test_codes_of_ours(self) -> None:
+        """Codes that Autobahn refuses to send are sent."""
+        self.client.transport.protocol.goodbye()
+        self.assertEqual(self.client.close, (1001, "server is stopping"))
+
+    def test_nothing_after_close(self) -> None:
+        """No message follows a Close, ours or the answer to theirs."""
+        other = self.world.open()
+        other.say("hello")
+        self.client.transport.protocol.goodbye()
+        self.world.turn()
+        self.assertEqual([opcode for opcode, _ in self.client.frames], [CLOSE])
+        self.assertEqual(other.texts, ["hello"])
+
+    def test_failed_by_autobahn(self) -> None:
+        """After a protocol error nothing is sent but the Close."""
+        self.client.say("hello")
+        self.client.send(client_frame(TEXT, b"unmasked", mask=None))
+        self.world.turn()
+        self.assertEqual([opcode for opcode, _ in self.client.frames], [CLOSE])
+
+    def test_mute_peer(self) -> None:
+        """A peer that does not answer our Close is dropped after two seconds."""
+        self.client.transport.protocol.goodbye()
+        self.world.advance(1.75)
+        self.assertFalse(self.client.transport.lost)
+        self.world.advance(1)
+        self.assertTrue(self.client.transport.aborted)
+        self.assertEqual(self.world.factory.connections, set())
+
+    def test_lingering_peer(self) -> None:
+        """A peer that sends Close and stops reading is gone five seconds later."""
+        self.client.transport.reads = False
+        self.client.transport.write(b"x" * 100_000)
+        self.client.send(close())
+        self.assertFalse(self.client.transport.lost)
+        self.world.advance(6)
+        self.assertTrue(self.client.transport.aborted)
+        self.assertEqual(len(self.world.admission), 0)
+
+    def test_refused_peer_that_does_not_read(self) -> None:
+        """A refused handshake whose answer is not read is gone five seconds later."""
+        client = self.world.arrive()
+        client.transport.reads = False
+        client.send(handshake("/nowhere"))
+        self.assertFalse(client.transport.lost)
+        client.send(b"x" * 100_000)
+        self.assertEqual(client.transport.protocol.data, b"")
+        self.world.advance(6)
+        self.assertTrue(client.transport.aborted)
+
+    def test_no_deadline_after_the_end(self) -> None:
+        """A connection that is gone leaves nothing to come."""
+        self.client.send(close())
+        taken = self.client.transport.taken
+        self.world.advance(120)
+        self.assertEqual(self.client.transport.taken, taken)
+        self.assertFalse(self.client.transport.aborted)
+        self.assertEqual(len(self.world.wheel), 0)
+
+    def test_ended_raises(self) -> None:
+        """A bug while ending is logged, and the connection is forgotten all the same."""
+
+        def ended() -> None:
+            raise RuntimeError
+
+        self.client.transport.protocol.ended = ended
+        self.client.send(close())
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertEqual(self.world.factory.connections, set())
+
+    def test_lost(self) -> None:
+        """A connection that breaks ends with 1006 by the peer."""
+        protocol = self.client.transport.protocol
+        protocol.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual(protocol.how_it_ended()[:2], ("peer", 1006))
+
+
+class ParserTests(SynchronousTestCase):
+    """Any bytes, in any pieces."""
+
+    @given(
+        st.lists(st.tuples(st.booleans(), st.binary(max_size=300)), max_size=8),
+        st.lists(st.integers(1, 40), min_size=1, max_size=20),
+        st.integers(1, 4),
+    )
+    def test_messages(
+        self, messages: list[tuple[bool, bytes]], cuts: list[int], fragments: int
+    ) -> None:
+        """What was sent is received, however it is cut into frames and packets."""
+        world = World(greeting="")
+        client = world.open()
+        seen: list[tuple[bytes, bool]] = []
+        client.transport.protocol.received = lambda data, binary: seen.append((data, binary))
+        sent = [(data if binary else data.hex().encode(), binary) for binary, data in messages]
+        stream = b"".join(_fragmented(data, binary, fragments) for data, binary in sent)
+        _feed(client, stream, cuts)
+        self.assertEqual(seen, sent)
+
+    @given(st.binary(max_size=2000), st.lists(st.integers(1, 200), min_size=1, max_size=20))
+    def test_garbage(self, garbage: bytes, cuts: list[int]) -> None:
+        """No bytes of a peer raise, or reach anybody as invalid UTF-8, or outlive their limits."""
+        world = World(greeting="")
+        client, other = world.open(), world.open()
+        _feed(client, garbage, cuts)
+        world.turn()
+        for opcode, payload in other.frames:
+            if opcode == TEXT:
+                payload.decode()
+        world.advance(200)
+        self.assertNotIn(client.transport.protocol, world.factory.connections)
+
+    @given(st.binary(max_size=300), st.lists(st.integers(1, 40), min_size=1, max_size=10))
+    def test_handshake_garbage(self, garbage: bytes, cuts: list[int]) -> None:
+        """No handshake raises; it is refused, or times out."""
+        world = World()
+        client = world.arrive()
+        _feed(client, b"GET / HTTP/1.1\r\n" + garbage + b"\r\n\r\n", cuts)
+        world.advance(20)
+        self.assertTrue(client.transport.lost)
+        self.assertEqual(self.flushLoggedErrors(ChatError), [])
+
+
+def _fragmented(data: bytes, binary: bool, fragments: int) -> bytes:
+    size = max(1, len(data) // fragments)
+    parts = [data[at : at + size] for at in range(0, len(data), size)] or [b""]
+    opcodes = [BINARY if binary else TEXT] + [CONTINUATION] * (len(parts) - 1)
+    return b"".join(
+        client_frame(opcode, part, fin=at == len(parts) - 1, mask=struct.pack("!I", 7 * at + 1))
+        for at, (opcode, part) in enumerate(zip(opcodes, parts, strict=True))
+    )
+
+
+def _feed(client: Client, stream: bytes, cuts: list[int]) -> None:
+    at = 0
+    turn = 0
+    while at < len(stream):
+        size = cuts[turn % len(cuts)]
+        client.send(stream[at : at + size])
+        at += size
+        turn += 1

@@ -54,11 +54,15 @@ def _serve(words: list[str]) -> None:
     """Become `twistd --nodaemon chatd`; `--logger NAME` is twistd's option and moves to it."""
     from twisted.scripts.twistd import run
 
-    ours = list(words)
+    ours: list[str] = []
     twistd = ["--nodaemon", "--pidfile="]
-    if "--logger" in ours:
-        at = ours.index("--logger")
-        twistd += ours[at : at + 2]
-        del ours[at : at + 2]
+    rest = iter(words)
+    for word in rest:
+        if word == "--logger":
+            twistd.append(f"--logger={next(rest, '')}")
+        elif word.startswith("--logger="):
+            twistd.append(word)
+        else:
+            ours.append(word)
     sys.argv = ["chatd", *twistd, "chatd", *ours]
     run()

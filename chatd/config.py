@@ -305,6 +305,8 @@ def _from_file(path: Path) -> dict[str, tuple[str, object]]:
     for section, keys in sections.items():
         if not isinstance(keys, dict):
             raise ConfigError(f"{str(path)!r}: unknown key {section!r} outside a section")
+        if section not in {row.section for row in TABLE}:
+            raise ConfigError(f"{str(path)!r}: unknown section {section!r}")
         for key, value in keys.items():
             row = rows.get((section, key))
             if row is None:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 __all__ = [
     "BAD_REQUEST",
-    "CONNECTION_LIMIT",
     "INTERNAL",
     "LOST",
     "NICK_INVALID",
@@ -73,9 +72,8 @@ NORMAL = Close(1000, "")
 SHUTDOWN = Close(1001, "server is stopping")
 LOST = Close(1006, "")  # never on the wire: what a close without a Close frame is called
 POLICY = Close(1008, "policy violation", reconnect=False)
-STALLED = Close(1013, "too slow: come back and go on")
+STALLED = Close(1013, "reading too slowly")
 NO_PONG = Close(1006, "no pong")  # nobody is there to read a code
-CONNECTION_LIMIT = Close(1013, "too many connections, try again later")
 
 INTERNAL = ChatError(100, "internal error", temporary=True, close=Close(1011, "internal error"))
 BAD_REQUEST = ChatError(107, "bad request", close=Close(1008, "bad request", reconnect=False))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime
+from math import isfinite
 from typing import TextIO
 
 from twisted.logger import ILogObserver, LogEvent, formatEvent
@@ -40,7 +41,8 @@ class JsonLines:
         }
         for key, value in event.items():
             if not key.startswith(("log_", "_")) and isinstance(value, str | int | float | bool):
-                line.setdefault(key, value)
+                finite = not isinstance(value, float) or isfinite(value)
+                line.setdefault(key, value if finite else repr(value))
         failure = event.get("log_failure")
         if failure is not None:
             line["failure"] = failure.getTraceback()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, DeferredList, TimeoutError, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
@@ -219,15 +219,15 @@ class ChatService(Service):
         gone = self._sockets.goodbye()
         everything: list[Deferred[Any]] = [*closed, gone]
         done: Deferred[Any] = DeferredList(everything, consumeErrors=True)
-        done.addTimeout(STOP_TIMEOUT_S, self._reactor)
-        done.addErrback(self._gave_up)
+        done.addTimeout(STOP_TIMEOUT_S, self._reactor)  # which cancels what has not ended
         done.addCallback(self._stopped)
         return done
 
-    def _gave_up(self, failure: Failure) -> None:
-        failure.trap(TimeoutError)
-        log.warn("{count} connections did not end", count=len(self._sockets.connections))
-
-    def _stopped(self, _: object) -> None:
+    def _stopped(self, outcomes: list[tuple[bool, Any]]) -> None:
+        for ended, failure in outcomes:
+            if not ended and not failure.check(CancelledError):
+                log.failure("stopping", failure)
+        if self._sockets.connections:
+            log.warn("{count} connections did not end", count=len(self._sockets.connections))
         self._turning.stop()
         log.info("stopped")

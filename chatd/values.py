@@ -25,6 +25,7 @@ __all__ = [
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
+_HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")  # a name as it is on the wire, or an address
 
 
 def text(value: object) -> str:
@@ -97,9 +98,10 @@ def origin(value: str) -> str:
     except ValueError:
         raise ValueError(words) from None
     bare = not (parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc)
-    if not _SCHEME.fullmatch(parts.scheme) or not parts.hostname or not bare:
+    host = parts.hostname or ""
+    if not (_SCHEME.fullmatch(parts.scheme) and _HOST.fullmatch(host) and bare):
         raise ValueError(words)
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = f"[{host}]" if ":" in host else host
     shown = "" if port in (None, DEFAULT_PORTS.get(parts.scheme)) else f":{port}"
     return f"{parts.scheme}://{host}{shown}"
 

@@ -7,12 +7,12 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.error import ConnectionLost
-from twisted.logger import LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.errors import ChatError
 from tests.support.doors import Client, World
+from tests.support.logs import LogCase
 from tests.support.rfc6455 import (
     ACCEPT,
     BINARY,
@@ -168,10 +168,11 @@ class HandshakeTests(SynchronousTestCase):
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
 
-class ReadingTests(SynchronousTestCase):
+class ReadingTests(LogCase):
     """What comes in."""
 
     def setUp(self) -> None:
+        super().setUp()
         self.world = World(greeting="")
         self.client = self.world.open()
 
@@ -302,13 +303,10 @@ class ReadingTests(SynchronousTestCase):
 
     def test_autobahn_is_mute(self) -> None:
         """A stranger's mistakes make no lines of Autobahn's, which repeat his words."""
-        events: list[LogEvent] = []
-        globalLogPublisher.addObserver(events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, events.append)
         self.client.send(client_frame(TEXT, b"secret", mask=None))
         self.world.arrive().send(b"GET /secret HTTP/9\r\n\r\n")
         self.client.send(client_frame(CONTINUATION, b"secret"))
-        self.assertEqual([e for e in events if "autobahn" in str(e.get("log_namespace"))], [])
+        self.assertEqual([e for e in self.events if "autobahn" in str(e.get("log_namespace"))], [])
 
     def test_no_deferred_for_a_message(self) -> None:
         """A message fires no signal of Autobahn's, which would make a Deferred for each."""

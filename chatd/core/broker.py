@@ -58,9 +58,9 @@ class Broker(Protocol):
     ) -> None:
         """Number and keep a message.
 
-        Calls for one room take effect in call order. `done` is called exactly once, before the
-        message is delivered: with an `Ack`, or with the `ChatError` that refuses it; a refused
-        message is never delivered.
+        Calls for one room take effect in call order. `done`, which must not raise, is called
+        exactly once, before the message is delivered: with an `Ack`, or with the `ChatError` that
+        refuses it; a refused message is never delivered.
         """
 
     def ephemeral(self, event: Relay, done: Done) -> None:

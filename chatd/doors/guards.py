@@ -344,8 +344,10 @@ class GuardedProtocol(WebSocketServerProtocol):
     def _closeConnection(self, abort: bool = False) -> None:
         """Autobahn: end the TCP connection, after what is unsent unless `abort`.
 
-        Hole: waits for ever for a peer that does not read, or does not end its TLS.
+        Holes: waits for ever for a peer that does not read, or does not end its TLS; resets the
+        connection of a peer that has answered our Close, to whom that looks like a failure.
         """
+        abort = abort and not self.wasClean
         if not abort:
             self.expect(self.factory.config.linger_timeout_s, self.transport.abortConnection)
         super()._closeConnection(abort)

@@ -12,15 +12,18 @@ from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
-from twisted.internet.interfaces import IAddress
+from twisted.internet.interfaces import IAddress, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
+from twisted.web.error import UnsupportedMethod
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
+from zope.interface import implementer
 
 from chatd.config import Config
+from chatd.core.outbox import PIECE_BYTES
 from chatd.core.wheel import Deadline, Wheel
 from chatd.doors.access import Access
 from chatd.doors.admission import Admission
@@ -31,6 +34,14 @@ from chatd.doors.websocket import ChatFactory
 __all__ = ["ChatChannel", "ChatRequest", "ChatSite", "Greet", "WebSocketPath"]
 
 _HOST = re.compile(rb"[A-Za-z0-9.-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
+
+_PHRASES = {
+    400: b"Bad Request",
+    403: b"Forbidden",
+    405: b"Method Not Allowed",
+    413: b"Content Too Large",
+    426: b"Upgrade Required",
+}
 
 _EVERYWHERE = (
     (b"server", b"chatd"),
@@ -61,12 +72,12 @@ class ChatRequest(Request):
         # The original writes large and chunked bodies to a temporary file, for any path.
         self.content = BytesIO()
         if length is not None and length > self.channel.site.config.body_bytes:
-            self.channel.refuse(413, b"Content Too Large")
+            self.channel.refuse(413)
 
     def handleContentChunk(self, data: bytes) -> None:
         """Twisted: a piece of the body."""
         if self.content.tell() + len(data) > self.channel.site.config.body_bytes:
-            self.channel.refuse(413, b"Content Too Large")
+            self.channel.refuse(413)
         else:
             self.content.write(data)
 
@@ -77,20 +88,38 @@ class ChatRequest(Request):
             self.requestHeaders.getRawHeaders(name, []) for name in (b"host", b"origin")
         )
         if len(hosts) != 1 or len(origins) > 1:
-            self.channel.refuse(400, b"Bad Request")
+            self.channel.refuse(400)
             return
         host = hosts[0].decode("latin-1")
         origin = origins[0].decode("latin-1") if origins else None
         refused = site.access.refuse(host, origin)
         if refused is not None:
             site.refusals.forbidden(peer_name(self.channel.getPeer()), refused)
-            self.setResponseCode(403)
-            self.setHeader(b"content-type", b"text/plain; charset=utf-8")
-            self.setHeader(b"content-length", b"71")
-            self.write(b"this page or host name is not allowed; chatd's log says how to allow it")
-            self.finish()
+            self.answer(403, b"this page or host name is not allowed; chatd's log says how to")
             return
         super().process()
+
+    def render(self, resrc: IResource) -> None:
+        """Twisted: have a resource answer. The original has pages of its own for errors."""
+        try:
+            body = resrc.render(self)
+        except UnsupportedMethod as error:
+            self.setHeader(b"allow", b", ".join(error.allowedMethods))
+            self.answer(405, b"this is only to be read")
+            return
+        if body is NOT_DONE_YET:
+            return
+        if not self.responseHeaders.hasHeader(b"content-length"):
+            self.setHeader(b"content-length", b"%d" % len(body))
+        _Pieces(self, b"" if self.method == b"HEAD" else body).begin()
+
+    def answer(self, status: int, words: bytes) -> None:
+        """Answer with an error in a few words."""
+        self.setResponseCode(status, _PHRASES[status])
+        self.setHeader(b"content-type", b"text/plain; charset=utf-8")
+        self.setHeader(b"content-length", b"%d" % (len(words) + 1))
+        self.write(b"" if self.method == b"HEAD" else words + b"\n")
+        self.finish()
 
     def write(self, data: bytes) -> None:
         """Twisted: some of the answer."""
@@ -106,6 +135,46 @@ class ChatRequest(Request):
         # Older Safari takes 'self' for http only, so the two are named when the name is sound.
         sound = _HOST.fullmatch(host) is not None
         return _POLICY % (b" ws://%s wss://%s" % (host, host) if sound else b"")
+
+
+@implementer(IPushProducer)
+class _Pieces:
+    """A body on its way, a piece at a time: whole, it would be copied for each slow reader.
+
+    Args:
+        request: what it answers; finished at the end.
+        body: kept until then; shared by all who get it.
+    """
+
+    def __init__(self, request: ChatRequest, body: bytes) -> None:
+        self._request = request
+        self._body = memoryview(body)
+        self._at = 0
+        self._paused = False
+
+    def begin(self) -> None:
+        """Send what the transport takes, and the rest when it has."""
+        self._request.registerProducer(self, True)
+        self.resumeProducing()
+
+    def resumeProducing(self) -> None:
+        """Twisted: the transport has sent everything."""
+        self._paused = False
+        while self._at < len(self._body) and not self._paused:
+            piece = self._body[self._at : self._at + PIECE_BYTES]
+            self._at += len(piece)
+            self._request.write(bytes(piece))
+        if not self._paused:
+            self._request.unregisterProducer()
+            self._request.finish()
+
+    def pauseProducing(self) -> None:
+        """Twisted: the transport is above high water."""
+        self._paused = True
+
+    def stopProducing(self) -> None:
+        """Twisted: the connection is gone."""
+        self._paused = True
 
 
 class ChatChannel(HTTPChannel):
@@ -147,11 +216,30 @@ class ChatChannel(HTTPChannel):
         if not self._deaf:
             super().allContentReceived()
 
-    def refuse(self, status: int, phrase: bytes) -> None:
+    def pauseProducing(self) -> None:
+        """Twisted: the transport is above high water.
+
+        The original goes on with the requests it has read: a packet full of them would be
+        answered into a buffer without limit.
+        """
+        super().pauseProducing()
+        self.paused = True
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """Twisted: the transport has sent everything."""
+        self.paused = False
+        super().resumeProducing()
+        rest = self.clearLineBuffer()
+        if rest:
+            self.dataReceived(rest)
+
+    def refuse(self, status: int) -> None:
         """Answer a request before it is whole, and take nothing more."""
         if self._deaf:
             return
         self._deaf = True
+        phrase = _PHRASES[status]
         self.site.refusals.refused(peer_name(self.getPeer()), status, phrase.decode())
         self.transport.write(
             b"HTTP/1.1 %d %s\r\nServer: chatd\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -224,15 +312,14 @@ class WebSocketPath(Resource):
     def render_GET(self, request: ChatRequest) -> bytes | int:
         """Hand the socket over, with the request as it came."""
         if not request.requestHeaders.hasHeader(b"upgrade"):
-            request.setResponseCode(426, b"Upgrade Required")
             request.setHeader(b"upgrade", b"websocket")
-            request.setHeader(b"content-type", b"text/plain; charset=utf-8")
-            return b"this is a WebSocket; connect to it with ws://\n"
+            request.answer(426, b"this is a WebSocket; connect to it with ws://")
+            return NOT_DONE_YET
         channel = request.channel
         # What was sent before the answer would vanish between the two parsers (RFC 6455 4.1
         # has the client wait), and a body has no place in a handshake.
-        if channel.clearLineBuffer() or request.content.tell():
-            channel.refuse(400, b"Bad Request")
+        if channel.clearLineBuffer() or request.content.read():
+            channel.refuse(400)
             return NOT_DONE_YET
         lines = [b"GET %s %s" % (request.uri, request.clientproto)]
         for name, values in request.requestHeaders.getAllRawHeaders():

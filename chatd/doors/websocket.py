@@ -99,6 +99,7 @@ class ChatProtocol(GuardedProtocol):
             )
             title = self._talk.conversation.title
         except ChatError as error:
+            error.with_traceback(None)  # or each raise of the same object adds to it
             self._outbox.close(error.close)
         log.info("opened {peer} {path} {title}", peer=self.who, path=path, title=title)
 

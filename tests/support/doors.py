@@ -7,9 +7,10 @@ from typing import Any
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionAborted, ConnectionDone
-from twisted.internet.interfaces import IAddress, IPushProducer, ITCPTransport
+from twisted.internet.interfaces import IPushProducer, ITCPTransport
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
+from twisted.web.resource import Resource
 from zope.interface import implementer
 
 from chatd.brokers.memory import MemoryBroker
@@ -22,13 +23,14 @@ from chatd.doors.access import Access
 from chatd.doors.admission import Admission
 from chatd.doors.paths import Paths
 from chatd.doors.refusals import Refusals
+from chatd.doors.site import ChatSite, Greet, WebSocketPath
 from chatd.doors.websocket import ChatFactory
 from tests.support.rfc6455 import CLOSE, TEXT, client_frame, handshake, server_frames
 
 END_OF_HEAD = b"\r\n\r\n"
 
 
-@implementer(ITCPTransport)
+@implementer(ITCPTransport, IPushProducer)
 class MemoryTransport:
     """A TCP transport whose other side reads only when told to.
 
@@ -37,7 +39,7 @@ class MemoryTransport:
     with a producer registered.
     """
 
-    def __init__(self, protocol: Any, peer: IAddress) -> None:
+    def __init__(self, protocol: Any, peer: IPv4Address) -> None:
         self.protocol = protocol
         self.taken = b""
         self.unsent = b""
@@ -124,10 +126,10 @@ class MemoryTransport:
     def setTcpKeepAlive(self, enabled: bool) -> None:
         raise NotImplementedError
 
-    def getPeer(self) -> IAddress:
+    def getPeer(self) -> IPv4Address:
         return self._peer
 
-    def getHost(self) -> IAddress:
+    def getHost(self) -> IPv4Address:
         return IPv4Address("TCP", "127.0.0.1", 1919)
 
 
@@ -175,14 +177,29 @@ class Client:
         return None
 
 
+class Words(Resource):
+    """Answers GET with some words."""
+
+    isLeaf = True
+
+    def __init__(self, words: bytes) -> None:
+        super().__init__()
+        self._words = words
+
+    def render_GET(self, request: object) -> bytes:
+        return self._words
+
+
 class World:
     """The object graph of `service.build`, by hand, with a clock for a reactor.
 
     Args:
+        connections: how many may be open.
+        strict: whether the site's page is our own.
         limits: fields of `Config` that are not to be as they are by default.
     """
 
-    def __init__(self, *, connections: int = 1000, **limits: Any) -> None:
+    def __init__(self, *, connections: int = 1000, strict: bool = True, **limits: Any) -> None:
         self.clock = Clock()
         self.config = Config(**limits)
         self.wheel = Wheel(self.clock.seconds)
@@ -206,12 +223,28 @@ class World:
             trusted_proxies=self.config.trusted_proxies,
         )
         self.refusals = Refusals(Throttle(5, 20, self.clock.seconds))
-        self.paths = Paths(
-            self.config, self.hub, seconds=self.clock.seconds, new_id=self.new_id
-        )
+        self.paths = Paths(self.config, self.hub, seconds=self.clock.seconds, new_id=self.new_id)
         self.factory = ChatFactory(
             self.config,
             paths=self.paths,
+            access=self.access,
+            admission=self.admission,
+            refusals=self.refusals,
+            wheel=self.wheel,
+            reactor=self.clock,
+        )
+        upgrade = WebSocketPath(self.factory)
+        self.site = ChatSite(
+            self.config,
+            routes={
+                b"/plain": upgrade,
+                b"/greeter": upgrade,
+                b"/greet": Greet(),
+                b"/medium": Words(b"x" * 30_000),
+                b"/big": Words(b"x" * 300_000),
+            },
+            page=Words(b"a page"),
+            strict=strict,
             access=self.access,
             admission=self.admission,
             refusals=self.refusals,
@@ -225,8 +258,15 @@ class World:
 
     def arrive(self, host: str = "127.0.0.1") -> Client:
         """A socket comes to the WebSocket port."""
+        return self._arrive(self.factory, host)
+
+    def browse(self, host: str = "127.0.0.1") -> Client:
+        """A socket comes to the site's port."""
+        return self._arrive(self.site, host)
+
+    def _arrive(self, factory: Any, host: str) -> Client:
         address = IPv4Address("TCP", host, 40000)
-        protocol = self.factory.buildProtocol(address)
+        protocol = factory.buildProtocol(address)
         transport = MemoryTransport(protocol, address)
         if protocol is None:
             transport.lost = True

@@ -1,0 +1,45 @@
+"""RFC 6455 frames of a server."""
+
+from __future__ import annotations
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.wire.frames import BINARY, TEXT, frame
+from tests.support import strategies
+from tests.support.peers import Frame, frames_in
+
+# The sizes at which the form of the header changes, with how many bytes of it tell the size.
+FORMS = ((0, 0), (125, 0), (126, 2), (65535, 2), (65536, 8), (70000, 8))
+
+
+class FrameTests(SynchronousTestCase):
+    @given(st.sampled_from((TEXT, BINARY)), strategies.blobs())
+    @example(TEXT, b"")
+    def test_round_trip(self, opcode: int, payload: bytes) -> None:
+        """A frame is one final, unmasked data frame with these bytes, its header the shortest."""
+        extra = 0 if len(payload) < 126 else 2
+        self.assertEqual(
+            frames_in(frame(opcode, payload)), [Frame(True, 0, opcode, False, extra, payload)]
+        )
+
+    def test_shortest(self) -> None:
+        """At each boundary the header has the shortest form that fits (RFC 6455 5.2)."""
+        for size, extra in FORMS:
+            made = frame(BINARY, b"x" * size)
+            self.assertEqual(len(made), 2 + extra + size)
+            (taken,) = frames_in(made)
+            self.assertEqual((taken.length_bytes, len(taken.payload)), (extra, size))
+
+    def test_examples(self) -> None:
+        """The unmasked examples of RFC 6455 5.7."""
+        self.assertEqual(frame(TEXT, b"Hello"), b"\x81\x05Hello")
+        self.assertEqual(frame(BINARY, bytes(256)), b"\x82\x7e\x01\x00" + bytes(256))
+        self.assertEqual(frame(BINARY, bytes(65536)), b"\x82\x7f\0\0\0\0\0\1\0\0" + bytes(65536))
+
+    @given(st.lists(strategies.blobs(), max_size=6))
+    def test_joined(self, payloads: list[bytes]) -> None:
+        """Frames written one after the other are told apart again."""
+        data = b"".join(frame(BINARY, payload) for payload in payloads)
+        self.assertEqual([each.payload for each in frames_in(data)], payloads)

@@ -1,0 +1,157 @@
+"""`chatd.tap`: flags, help, and the service they make."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import redirect_stdout
+from pathlib import Path
+
+from twisted.python import usage
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd import __version__
+from chatd.config import TABLE, Config
+from chatd.tap import Options
+
+FREE = ["--ws", "tcp:0:interface=127.0.0.1", "--web", "tcp:0:interface=127.0.0.1"]
+
+
+class OptionsTests(SynchronousTestCase):
+    """The command line."""
+
+    def setUp(self) -> None:
+        before = dict(os.environ)
+        self.addCleanup(os.environ.update, before)
+        for name in [name for name in os.environ if name.startswith("CHATD_")]:
+            del os.environ[name]
+
+    def parse(self, *words: str) -> Config:
+        """What a command line chooses."""
+        options = Options()
+        options.parseOptions([*FREE, *words])
+        assert options.chosen is not None
+        return options.chosen
+
+    def refuse(self, *words: str) -> str:
+        """The words about a command line that is refused."""
+        return str(self.assertRaises(usage.UsageError, Options().parseOptions, list(words)))
+
+    def test_defaults(self) -> None:
+        """What is not said is as the table has it."""
+        config = self.parse()
+        self.assertEqual(config.greeting, "connected to WebSocket server")
+        self.assertTrue(config.echo)
+
+    def test_each_kind(self) -> None:
+        """Switches switch, values are set, and what may be repeated is gathered."""
+        config = self.parse(
+            "--no-echo",
+            "--greeter",
+            "--greeting=hi there",
+            "--allow-origin=null",
+            "--allow-origin=http://a.example",
+            "--public-url=https://chat.example/",
+            "--web=tcp:0",
+        )
+        self.assertFalse(config.echo)
+        self.assertTrue(config.greeter)
+        self.assertEqual(config.greeting, "hi there")
+        self.assertEqual(config.allow_origin, ("null", "http://a.example"))
+        self.assertEqual(config.public_url, "https://chat.example")
+        self.assertEqual(config.web, ("tcp:0:interface=127.0.0.1", "tcp:0"))
+
+    def test_closed_listener(self) -> None:
+        """An empty endpoint closes a listener."""
+        options = Options()
+        options.parseOptions(["--ws=", "--web=tcp:0"])
+        assert options.chosen is not None
+        self.assertEqual(options.chosen.ws, ())
+
+    def test_file_and_environment(self) -> None:
+        """A flag wins over a variable, which wins over the file."""
+        file = Path(tempfile.mkdtemp(), "chatd.toml")
+        file.write_text("[plain]\ngreeting = 'file'\ngreeter = true\n[page]\nfolder = 'file'\n")
+        os.environ["CHATD_PLAIN_GREETING"] = "variable"
+        os.environ["CHATD_PAGE_FOLDER"] = "variable"
+        self.addCleanup(os.environ.pop, "CHATD_PLAIN_GREETING")
+        self.addCleanup(os.environ.pop, "CHATD_PAGE_FOLDER")
+        config = self.parse("--config", str(file), "--greeting", "flag")
+        self.assertEqual((config.greeting, config.page, config.greeter), ("flag", "variable", True))
+
+    def test_refused(self) -> None:
+        """Each mistake is refused in one line that names it."""
+        for words, named in (
+            (["--bogus"], "bogus"),
+            (["extra"], "'extra'"),
+            (["--ws=nonsense"], "--ws: 'nonsense'"),
+            (["--ws=tcp:0", "--web=tcp:abc"], "--web: 'tcp:abc'"),
+            (["--allow-origin=a b"], "--allow-origin"),
+            (["--config=/nonexistent.toml"], "/nonexistent.toml"),
+            (["--database=x.sqlite3"], "--database"),
+            (["--ws=", "--web="], "nothing to listen on"),
+        ):
+            refusal = self.refuse(*words)
+            self.assertIn(named, refusal)
+            self.assertNotIn("\n", refusal)
+
+    def test_version(self) -> None:
+        """--version prints ours, not Twisted's, and ends well."""
+        out = io.StringIO()
+        with redirect_stdout(out):
+            end = self.assertRaises(SystemExit, Options().parseOptions, ["--version"])
+        self.assertEqual((out.getvalue(), end.code), (f"chatd {__version__}\n", 0))
+
+    def test_help(self) -> None:
+        """The help lists every flag and has examples."""
+        words = Options().getUsage()
+        for row in TABLE:
+            if row.flag:
+                self.assertIn(f"--{row.flag}", words)
+        self.assertIn("\n  twistd chatd --config /etc/chatd.toml ", words)
+
+    def test_synopsis(self) -> None:
+        """The help says how it was called."""
+        before = sys.argv
+        self.addCleanup(setattr, sys, "argv", before)
+        sys.argv = ["/usr/bin/chatd"]
+        self.assertEqual(Options().getSynopsis(), "Usage: chatd serve [options]")
+        sys.argv = ["twistd"]
+        self.assertEqual(Options().getSynopsis(), "[options]")  # twistd puts its own before it
+
+
+SCRIPT = """
+import sys
+from chatd.tap import Options, from_environment, makeService
+service = from_environment(["--ws=tcp:0", "--web=tcp:0"])
+assert type(service).__name__ == "ChatService", service
+for words in (["--bogus"], ["--page=/nonexistent"]):
+    try:
+        from_environment(words + ["--ws=tcp:0", "--web=tcp:0"])
+    except SystemExit as error:
+        assert str(error).startswith("chatd: "), error
+        print(error)
+"""
+
+
+class MakeServiceTests(SynchronousTestCase):
+    """The service, made in a process of its own, which it changes."""
+
+    def test_makes(self) -> None:
+        """It makes chatd; what cannot be made ends in one line, of options and of pages."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("CHATD_")}
+        result = subprocess.run(
+            [sys.executable, "-W", "error", "-c", SCRIPT],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=environment,
+        )
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(len(result.stdout.splitlines()), 2, result.stdout)
+        self.assertIn("bogus", result.stdout)
+        self.assertIn("/nonexistent", result.stdout)

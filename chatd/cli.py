@@ -51,11 +51,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _serve(words: list[str]) -> None:
-    """Become `twistd --nodaemon chatd`; `--logger NAME` is twistd's option and moves to it."""
+    """Become `twistd --nodaemon chatd`, once the options make sense.
+
+    Raises:
+        SystemExit: with status 1 and one line, when they do not.
+    """
+    from twisted.python import usage
     from twisted.scripts.twistd import run
 
-    ours: list[str] = []
+    from chatd.tap import Options
+
+    twistd, ours = _sorted(words)
+    sys.argv = ["chatd", *twistd, "chatd", *ours]
+    try:
+        Options().parseOptions(ours)
+    except usage.UsageError as error:
+        # twistd would print its own help first, of which nobody here has heard.
+        raise SystemExit(f"chatd serve: {error}") from None
+    run()
+
+
+def _sorted(words: list[str]) -> tuple[list[str], list[str]]:
+    """Part the words for twistd, whose option `--logger` is, from those for chatd."""
     twistd = ["--nodaemon", "--pidfile="]
+    ours: list[str] = []
     rest = iter(words)
     for word in rest:
         if word == "--logger":
@@ -64,5 +83,4 @@ def _serve(words: list[str]) -> None:
             twistd.append(word)
         else:
             ours.append(word)
-    sys.argv = ["chatd", *twistd, "chatd", *ours]
-    run()
+    return twistd, ours

@@ -285,7 +285,8 @@ def load(
             try:
                 chosen[row.name] = row.rule(value)
             except ValueError as error:
-                raise ConfigError(f"{where}: must be {error}, not {value!r}") from None
+                shown = " ".join(value) if isinstance(value, tuple) else value
+                raise ConfigError(f"{where}: must be {error}, not {shown!r}") from None
     config = Config(**chosen)
     if not config.ws and not config.web:
         raise ConfigError("nothing to listen on: give --ws or --web an endpoint")

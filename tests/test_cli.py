@@ -87,7 +87,7 @@ class MainTests(SynchronousTestCase):
 
     def test_logger_of_nothing(self) -> None:
         """`--logger` without a name is refused and starts nothing."""
-        status, out, _ = self.run_main("serve", "--logger")
+        status, out, _ = self.run_main("serve", "--ws", "tcp:0", "--web", "tcp:0", "--logger")
         self.assertEqual(status, 1)
         self.assertIn("Logger", out.strip().splitlines()[-1])
 

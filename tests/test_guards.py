@@ -356,6 +356,13 @@ class ClosingTests(SynchronousTestCase):
         self.world.turn()
         self.assertEqual([opcode for opcode, _ in self.client.frames], [CLOSE])
 
+    def test_polite_peer(self) -> None:
+        """A peer that answers our Close is not reset: what it still reads reaches it."""
+        self.client.transport.protocol.goodbye()
+        self.client.send(close(1001))
+        self.assertTrue(self.client.transport.lost)
+        self.assertFalse(self.client.transport.aborted)
+
     def test_mute_peer(self) -> None:
         """A peer that does not answer our Close is dropped after two seconds."""
         self.client.transport.protocol.goodbye()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
-from twisted.trial.unittest import SynchronousTestCase
+from twisted.internet.task import Clock
 
-from chatd.process import most_descriptors
+from chatd.process import most_descriptors, prepare
+from tests.support.logs import LogCase
 
 SCRIPT = """
 import os, resource, signal, time
@@ -36,8 +42,36 @@ print("alive")
 """
 
 
-class PrepareTests(SynchronousTestCase):
+class Reactor:
+    """As much of a reactor as is prepared."""
+
+    def __init__(self) -> None:
+        self.seconds: Callable[[], float] = Clock().seconds
+        self.called: list[Callable[[], object]] = []
+
+    def callFromThread(self, call: Callable[[], object]) -> None:
+        self.called.append(call)
+
+
+class PrepareTests(LogCase):
     """The process."""
+
+    def test_hung_up(self) -> None:
+        """SIGHUP is logged, outside the signal handler."""
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        handler = signal.getsignal(signal.SIGHUP)
+        self.addCleanup(signal.signal, signal.SIGHUP, handler)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before[1] - 1, before[1]))
+        reactor = Reactor()
+        prepare(reactor)
+        self.assertIs(reactor.seconds, time.monotonic)
+        self.assertEqual(resource.getrlimit(resource.RLIMIT_NOFILE), (before[1], before[1]))
+        os.kill(os.getpid(), signal.SIGHUP)
+        self.assertEqual(self.lines, [])
+        for call in reactor.called:
+            call()
+        self.assertEqual(self.lines, ["SIGHUP: there is nothing to reload; SIGTERM stops"])
 
     def test_prepared(self) -> None:
         """Descriptors are raised, timers are monotonic, and SIGHUP is survived and logged."""

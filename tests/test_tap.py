@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
+import resource
+import signal
 import sys
 import tempfile
+import time
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -15,19 +17,24 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd import __version__
 from chatd.config import TABLE, Config
-from chatd.tap import Options
+from chatd.service import ChatService
+from chatd.tap import Options, from_environment
 
 FREE = ["--ws", "tcp:0:interface=127.0.0.1", "--web", "tcp:0:interface=127.0.0.1"]
 
 
-class OptionsTests(SynchronousTestCase):
-    """The command line."""
+class OptionsCase(SynchronousTestCase):
+    """A test in an environment that says nothing of chatd."""
 
     def setUp(self) -> None:
         before = dict(os.environ)
         self.addCleanup(os.environ.update, before)
         for name in [name for name in os.environ if name.startswith("CHATD_")]:
             del os.environ[name]
+
+
+class OptionsTests(OptionsCase):
+    """The command line."""
 
     def parse(self, *words: str) -> Config:
         """What a command line chooses."""
@@ -123,35 +130,31 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(Options().getSynopsis(), "[options]")  # twistd puts its own before it
 
 
-SCRIPT = """
-import sys
-from chatd.tap import Options, from_environment, makeService
-service = from_environment(["--ws=tcp:0", "--web=tcp:0"])
-assert type(service).__name__ == "ChatService", service
-for words in (["--bogus"], ["--page=/nonexistent"]):
-    try:
-        from_environment(words + ["--ws=tcp:0", "--web=tcp:0"])
-    except SystemExit as error:
-        assert str(error).startswith("chatd: "), error
-        print(error)
-"""
+class MakeServiceTests(OptionsCase):
+    """The service."""
 
+    def setUp(self) -> None:
+        super().setUp()
+        from twisted.internet import reactor
 
-class MakeServiceTests(SynchronousTestCase):
-    """The service, made in a process of its own, which it changes."""
+        seconds = reactor.seconds
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        handler = signal.getsignal(signal.SIGHUP)
+        self.addCleanup(setattr, reactor, "seconds", seconds)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limit)
+        self.addCleanup(signal.signal, signal.SIGHUP, handler)
 
     def test_makes(self) -> None:
-        """It makes chatd; what cannot be made ends in one line, of options and of pages."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("CHATD_")}
-        result = subprocess.run(
-            [sys.executable, "-W", "error", "-c", SCRIPT],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env=environment,
-        )
-        self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertEqual(len(result.stdout.splitlines()), 2, result.stdout)
-        self.assertIn("bogus", result.stdout)
-        self.assertIn("/nonexistent", result.stdout)
+        """It is chatd, in a process that was made fit for it."""
+        from twisted.internet import reactor
+
+        self.assertIsInstance(from_environment(FREE), ChatService)
+        self.assertIs(reactor.seconds, time.monotonic)
+
+    def test_cannot_be_made(self) -> None:
+        """What cannot be made ends in one line, of options and of pages."""
+        for words, named in ((["--bogus"], "bogus"), (["--page=/nonexistent"], "/nonexistent")):
+            error = self.assertRaises(SystemExit, from_environment, [*FREE, *words])
+            self.assertTrue(str(error).startswith("chatd: "), error)
+            self.assertIn(named, str(error))
+            self.assertNotIn("\n", str(error))

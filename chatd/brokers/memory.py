@@ -107,7 +107,7 @@ class MemoryBroker:
                     stream.time_ms,
                 )
                 done(Ack(Position(stream.epoch, stream.top)))
-            # Not to those who entered anew after all had left: they were not there when it was said.
+            # Not to those who entered after all had left: they were not there when it was said.
             if self._streams.get(event.room, stream) is stream:
                 batch.append(event)
         deliver(batch)

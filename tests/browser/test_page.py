@@ -10,8 +10,9 @@ import pytest
 from playwright.sync_api import Locator, Page, Response, Route, expect
 
 from tests.browser.windows import NO_CONNECTION, TIMEOUT_MS, Windows
-from tests.support.client import BINARY, Client
+from tests.support.client import Client
 from tests.support.daemon import Daemon, free_ports, running
+from tests.support.rfc6455 import BINARY
 
 GREETING = "connected to WebSocket server"
 HOSTILE = (

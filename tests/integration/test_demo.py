@@ -11,17 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.client import (
-    BINARY,
-    CONTINUATION,
-    TEXT,
-    Client,
-    Frame,
-    frame,
-    request,
-    upgrade_headers,
-)
+from tests.support.client import Client, request, upgrade_headers
 from tests.support.daemon import Daemon, running, until
+from tests.support.rfc6455 import BINARY, CONTINUATION, TEXT, Frame, client_frame
 
 GREETING = b"connected to WebSocket server"
 LARGEST = 65536
@@ -76,7 +68,7 @@ def test_binary_and_empty(join: Join) -> None:
         Frame(BINARY, b"\xff" * LARGEST),
         Frame(TEXT, b"3"),
     ]
-    sender.socket.sendall(b"".join(frame(each.opcode, each.payload) for each in said))
+    sender.socket.sendall(b"".join(client_frame(each.opcode, each.payload) for each in said))
     for client in (sender, other):
         assert [client.read() for _ in said] == said
 
@@ -170,10 +162,10 @@ def test_burst(join: Join) -> None:
     """A hundred messages at once are fine; the next one closes with 1008, others stay."""
     sender, other = join(), join()
     said = [Frame(TEXT, b"%d" % number) for number in range(BURST)]
-    sender.socket.sendall(b"".join(frame(*each[:2]) for each in said))
+    sender.socket.sendall(b"".join(client_frame(*each[:2]) for each in said))
     assert [other.read() for _ in said] == said
     assert [sender.read() for _ in said] == said
-    sender.socket.sendall(b"".join(frame(TEXT, b"too many") for _ in range(BURST)))
+    sender.socket.sendall(b"".join(client_frame(TEXT, b"too many") for _ in range(BURST)))
     code, reason = sender.read_close()
     assert code == 1008
     assert "slow down" in reason

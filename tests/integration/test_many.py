@@ -5,8 +5,9 @@ from __future__ import annotations
 import resource
 from contextlib import ExitStack
 
-from tests.support.client import TEXT, Client, Frame, dial
+from tests.support.client import Client, dial
 from tests.support.daemon import running, until
+from tests.support.rfc6455 import TEXT, Frame
 
 MANY = 200
 

@@ -10,8 +10,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.support.client import BINARY, TEXT, Client, frame
+from tests.support.client import Client
 from tests.support.daemon import Daemon, running, until
+from tests.support.rfc6455 import BINARY, TEXT, client_frame
 
 READERS = 20
 MESSAGES = 400
@@ -65,7 +66,7 @@ def publish(speaker: Client, readers: list[Reader], opcode: int) -> None:
         readers: all who read.
         opcode: of the messages.
     """
-    length = len(frame(opcode, payload(0))) - 4  # what comes back is not masked
+    length = len(client_frame(opcode, payload(0))) - 4  # what comes back is not masked
     begun = {reader: reader.bytes for reader in readers}
     end = time.monotonic() + DEADLINE_S
     said = heard = 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import socket
 import ssl
 import time
@@ -14,10 +12,6 @@ from typing import Any, TypeVar
 
 import pytest
 import pytest_twisted
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs, formatEvent
@@ -25,7 +19,9 @@ from twisted.logger import capturedLogs, formatEvent
 from chatd import service
 from chatd.config import Config
 from chatd.doors.websocket import ChatProtocol
-from tests.support.client import CLOSE, TEXT, Client, Frame, close_of, dial, frame, request
+from tests.support.client import Client, close_of, dial, request
+from tests.support.rfc6455 import CLOSE, TEXT, Frame, client_frame
+from tests.support.tls import certificate as self_signed
 
 GREETING = Frame(TEXT, b"connected to WebSocket server")
 ANY_PORT = "tcp:0:interface=127.0.0.1"
@@ -121,7 +117,7 @@ async def test_greeter_drain() -> None:
 
                 # or it would take megabytes until it is seen that nobody reads
                 ours.transport.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-                await apart(client.socket.sendall, frame(TEXT, b"?") * many)
+                await apart(client.socket.sendall, client_frame(TEXT, b"?") * many)
                 await until(lambda: not ours.takes_pongs(), "the high water")
                 assert not lines(f"{me} drained")
                 heard = await apart(lambda: {client.read() for _ in range(many)})
@@ -157,33 +153,7 @@ async def test_reads_later() -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with a key and a certificate for localhost, signed with that key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    names: list[x509.GeneralName] = [
-        x509.DNSName("localhost"),
-        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-    ]
-    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - day)
-        .not_valid_after(now + day)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    path.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
-    return path
+    return Path(self_signed(str(tmp_path_factory.mktemp("tls"))))
 
 
 def encrypted(certificate: Path) -> Config:

@@ -8,8 +8,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.support.client import TEXT, Client, dial, request
+from tests.support.client import Client, dial, request
 from tests.support.daemon import BACKGROUND, FOREGROUND, KINDS, STOP_S, Daemon, running, until
+from tests.support.rfc6455 import TEXT
 
 GREETING = "connected to WebSocket server"
 HANG_UPS = 100

@@ -13,44 +13,28 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
+
+from tests.support.rfc6455 import CLOSE, TEXT, Frame, client_frame, take_frame
 
 __all__ = [
-    "BINARY",
-    "CLOSE",
-    "CONTINUATION",
-    "PING",
-    "PONG",
-    "TEXT",
     "TIMEOUT_S",
     "Client",
-    "Frame",
     "GoneError",
     "Response",
     "close_of",
     "dial",
-    "frame",
     "request",
-    "take_frame",
     "upgrade_headers",
 ]
 
 TIMEOUT_S = 10.0
-CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
 _END_OF_HEAD = b"\r\n\r\n"
 
 
 class GoneError(Exception):
     """The other side ended the connection without a Close frame."""
-
-
-class Frame(NamedTuple):
-    """One frame that the server sent."""
-
-    opcode: int
-    payload: bytes
-    fin: bool = True
 
 
 @dataclass(frozen=True)
@@ -60,45 +44,6 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-def frame(opcode: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
-    """One masked frame, as clients send them (RFC 6455 5.2)."""
-    size = len(payload)
-    head = bytes(((0x80 if fin else 0) | opcode,))
-    if size < 126:
-        head += bytes((0x80 | size,))
-    elif size < 65536:
-        head += struct.pack("!BH", 0x80 | 126, size)
-    else:
-        head += struct.pack("!BQ", 0x80 | 127, size)
-    key = os.urandom(4)
-    stretched = (key * (size // 4 + 1))[:size]
-    masked = int.from_bytes(payload, "big") ^ int.from_bytes(stretched, "big")
-    return head + key + masked.to_bytes(size, "big")
-
-
-def take_frame(data: bytearray) -> Frame | None:
-    """Take the first frame off what came from a server; None while it is not whole.
-
-    Raises:
-        AssertionError: it is masked or has a reserved bit set.
-    """
-    if len(data) < 2:
-        return None
-    assert not data[0] & 0x70, f"reserved bits: {bytes(data[:2])!r}"
-    assert not data[1] & 0x80, "a server's frame is masked"
-    size, start = data[1], 2
-    if size >= 126:
-        form, start = ("!H", 4) if size == 126 else ("!Q", 10)
-        if len(data) < start:
-            return None
-        (size,) = struct.unpack_from(form, data, 2)
-    if len(data) < start + size:
-        return None
-    taken = Frame(data[0] & 0x0F, bytes(data[start : start + size]), bool(data[0] & 0x80))
-    del data[: start + size]
-    return taken
 
 
 def dial(port: int, *, receive_buffer: int = 0) -> socket.socket:
@@ -193,7 +138,7 @@ class Client:
 
     def send(self, opcode: int, payload: bytes = b"", *, fin: bool = True) -> None:
         """Send one frame."""
-        self.socket.sendall(frame(opcode, payload, fin=fin))
+        self.socket.sendall(client_frame(opcode, payload, fin=fin))
 
     def say(self, text: str) -> None:
         """Send a text message."""

@@ -161,7 +161,8 @@ class Client:
     @property
     def frames(self) -> list[tuple[int, bytes]]:
         """Every frame that came."""
-        return list(server_frames(self.transport.taken.partition(END_OF_HEAD)[2]))
+        stream = self.transport.taken.partition(END_OF_HEAD)[2]
+        return [(each.opcode, each.payload) for each in server_frames(stream)]
 
     @property
     def texts(self) -> list[str]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from chatd.core.outbox import Outbox
 from chatd.core.wheel import Wheel
 from chatd.errors import Close
+from tests.support.rfc6455 import BINARY, TEXT, server_frames
 
-__all__ = ["Frame", "RecordingPeer", "connect", "frames_in", "messages_in"]
+__all__ = ["RecordingPeer", "connect", "messages_in"]
 
 
 class RecordingPeer:
@@ -93,48 +92,6 @@ def connect(
     return peer, outbox
 
 
-class Frame(NamedTuple):
-    """One WebSocket frame of a server, taken apart."""
-
-    final: bool
-    reserved: int
-    opcode: int
-    masked: bool
-    length_bytes: int
-    payload: bytes
-
-
-def frames_in(data: bytes) -> list[Frame]:
-    """Take a server's frames apart, by the picture in RFC 6455 5.2.
-
-    Raises:
-        AssertionError: the last one is cut short.
-    """
-    frames = []
-    at = 0
-    while at < len(data):
-        head, length = data[at], data[at + 1]
-        masked, size = bool(length & 0b1000_0000), length & 0b0111_1111
-        at += 2
-        extra = {126: 2, 127: 8}.get(size, 0)
-        if extra:
-            size = sum(byte << 8 * place for place, byte in enumerate(data[at : at + extra][::-1]))
-            at += extra
-        assert at + size <= len(data), "a frame is cut short"
-        frames.append(
-            Frame(
-                bool(head & 0b1000_0000),
-                head >> 4 & 0b0111,
-                head & 0b1111,
-                masked,
-                extra,
-                data[at : at + size],
-            )
-        )
-        at += size
-    return frames
-
-
 def messages_in(data: bytes) -> list[str | bytes]:
     """The messages in a server's frames: texts as `str`, binaries as `bytes`.
 
@@ -142,8 +99,7 @@ def messages_in(data: bytes) -> list[str | bytes]:
         AssertionError: a frame is not one whole unmasked data message.
     """
     messages: list[str | bytes] = []
-    for frame in frames_in(data):
-        assert frame.final and not frame.masked and not frame.reserved, frame
-        assert frame.opcode in (1, 2), frame
-        messages.append(frame.payload.decode() if frame.opcode == 1 else frame.payload)
+    for frame in server_frames(data):
+        assert frame.fin and frame.opcode in (TEXT, BINARY), frame
+        messages.append(frame.payload.decode() if frame.opcode == TEXT else frame.payload)
     return messages

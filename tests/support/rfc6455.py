@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from itertools import cycle
+from typing import NamedTuple
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
@@ -55,8 +55,9 @@ def client_frame(
         head = struct.pack("!BBQ", first, bit | 127, size)
     if not mask:
         return head + payload
-    masked = bytes(byte ^ key for byte, key in zip(payload, cycle(mask), strict=False))
-    return head + mask + masked
+    stretched = (mask * (len(payload) // 4 + 1))[: len(payload)]
+    masked = int.from_bytes(payload, "big") ^ int.from_bytes(stretched, "big")
+    return head + mask + masked.to_bytes(len(payload), "big")
 
 
 def text(words: str) -> bytes:
@@ -69,26 +70,46 @@ def close(code: int | None = 1000, reason: str = "") -> bytes:
     return client_frame(CLOSE, b"" if code is None else struct.pack("!H", code) + reason.encode())
 
 
-def server_frames(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Opcode and payload of each frame of a server.
+class Frame(NamedTuple):
+    """One frame that a server sent."""
+
+    opcode: int
+    payload: bytes
+    fin: bool = True
+
+
+def take_frame(data: bytearray) -> Frame | None:
+    """Take the first frame off what came from a server; None while it is not whole.
 
     Raises:
-        ValueError: a frame is masked, fragmented, longer than it needs to be, or cut short.
+        AssertionError: it is masked, has a reserved bit set or a longer length than it needs.
     """
-    while data:
-        first, second = data[0], data[1]
-        size, at = second & 0x7F, 2
-        if first & 0x70 or not first & 0x80 or second & 0x80:
-            raise ValueError(f"not a frame of a server: {data[:10]!r}")
-        if size == 126:
-            size, at = struct.unpack("!H", data[2:4])[0], 4
-            if size < 126:
-                raise ValueError("a length that is not minimal")
-        elif size == 127:
-            size, at = struct.unpack("!Q", data[2:10])[0], 10
-            if size < 65536:
-                raise ValueError("a length that is not minimal")
-        if len(data) < at + size:
-            raise ValueError("cut short")
-        yield first & 0x0F, data[at : at + size]
-        data = data[at + size :]
+    if len(data) < 2:
+        return None
+    assert not data[0] & 0x70, f"reserved bits: {bytes(data[:2])!r}"
+    assert not data[1] & 0x80, "a server's frame is masked"
+    size, start = data[1], 2
+    if size >= 126:
+        form, start, least = ("!H", 4, 126) if size == 126 else ("!Q", 10, 65536)
+        if len(data) < start:
+            return None
+        (size,) = struct.unpack_from(form, data, 2)
+        assert size >= least, "a length that is not minimal"
+    if len(data) < start + size:
+        return None
+    taken = Frame(data[0] & 0x0F, bytes(data[start : start + size]), bool(data[0] & 0x80))
+    del data[: start + size]
+    return taken
+
+
+def server_frames(data: bytes) -> Iterator[Frame]:
+    """The frames of a server in some bytes.
+
+    Raises:
+        AssertionError: one is not a server's, or is cut short.
+    """
+    rest = bytearray(data)
+    while rest:
+        taken = take_frame(rest)
+        assert taken is not None, f"cut short: {bytes(rest[:20])!r}"
+        yield taken

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import string
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 __all__ = ["blobs", "hostile_texts", "nicks", "rooms", "texts"]
-
-# Trial never reads conftest.py; a deadline measures the machine's load, not our code.
-settings.register_profile("chatd", deadline=None)
-settings.load_profile("chatd")
 
 _LETTERS = string.ascii_letters + string.digits
 

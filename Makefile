@@ -34,7 +34,7 @@ dev: .venv/.dev ## start chatd, and again whenever a source changes
 test: .venv/.test .venv/.node ## run all tests with both runners, in random order
 	@rm -f .venv/tests.xml; status=0; missing=; \
 	  $(PYTEST) -rs --junit-xml=.venv/tests.xml || status=1; \
-	  $(TRIAL) --random=0 tests || status=1; \
+	  PYTHONWARNINGS=error $(TRIAL) --random=0 tests || status=1; \
 	  $(BIN)/python .ci/skipped .venv/tests.xml; \
 	  for program in "chromium chromium-browser google-chrome" "node nodejs" npm; do \
 	    command -v $$program >/dev/null || missing="$$missing $${program%% *}"; \

@@ -70,7 +70,7 @@ class ChatError(Exception):
 
 NORMAL = Close(1000, "")
 SHUTDOWN = Close(1001, "server is stopping")
-LOST = Close(1006, "")  # never on the wire: what a close without a Close frame is called
+LOST = Close(1006, "connection lost")  # never on the wire: an end without a Close frame
 POLICY = Close(1008, "policy violation", reconnect=False)
 STALLED = Close(1013, "reading too slowly")
 NO_PONG = Close(1006, "no pong")  # nobody is there to read a code

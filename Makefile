@@ -25,11 +25,12 @@ help: ## say what there is to make
 # The shell is away while Ctrl-C is chatd's to answer; ended by a signal is what was asked for.
 run: .venv/.run ## start chatd (ARGS='--ws tcp:1919' and so on)
 	@trap : INT; $(BIN)/chatd serve $(ARGS); status=$$?; \
-	  [ $$status -le 128 ] && exit $$status || exit 0
+	  case $$status in 130|143) exit 0;; *) exit $$status;; esac
 
 dev: .venv/.dev ## start chatd, and again whenever a source changes
 	@trap : INT; $(BIN)/watchfiles --sigint-timeout 10 '$(BIN)/chatd serve $(ARGS)' \
-	  chatd web twisted/plugins/chatd_plugin.py || true
+	  chatd web twisted/plugins/chatd_plugin.py; status=$$?; \
+	  case $$status in 130|143) exit 0;; *) exit $$status;; esac
 
 test: .venv/.test .venv/.node ## run all tests with both runners, in random order
 	@rm -f .venv/tests.xml; status=0; missing=; \

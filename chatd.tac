@@ -4,7 +4,6 @@ CHATD_OPTIONS="--ws tcp:1919" twistd -ny chatd.tac
 """
 
 import os
-import shlex
 import sys
 
 from twisted.application.service import Application
@@ -13,4 +12,4 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # twistd does no
 from chatd.tap import from_environment
 
 application = Application("chatd")
-from_environment(shlex.split(os.environ.get("CHATD_OPTIONS", ""))).setServiceParent(application)
+from_environment(os.environ.get("CHATD_OPTIONS", "")).setServiceParent(application)

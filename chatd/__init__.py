@@ -10,10 +10,12 @@ What is where:
 
 The path of a message:
 
-    bytes -> doors.websocket -> wire.plain.decode -> core.session -> core.hub -> core.room
-          -> brokers.memory (numbered, once a turn) -> core.hub.deliver -> core.fanout
-          -> wire.plain encode + wire.frames (once a dialect) -> core.outbox x N
-          -> doors.websocket -> bytes
+    bytes -> doors.guards (dataReceived) -> doors.websocket (received) -> wire.plain (decode)
+          -> core.session -> core.hub -> brokers.memory (numbered, once a turn)
+          -> core.hub (deliver) -> core.fanout -> wire.plain (encode, once a dialect)
+          -> core.outbox x N -> doors.link (write) -> bytes
+
+On the web port bytes come in at doors.channel; a WebSocket is handed over (`hand_over`).
 """
 
 __version__ = "0.1.0"

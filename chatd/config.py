@@ -140,21 +140,21 @@ class Config:
         "plain.echo",
         values.yes_no,
         True,
-        "Whether a plain message goes back to its sender too; --no-echo: it does not.",
+        "Send a plain message back to its sender too; with --no-echo, to the others only.",
         flag="no-echo",
     )
     greeter: bool = _setting(
         "plain.greeter",
         values.yes_no,
         False,
-        "Open the greeter door of the Bun demo at /greeter.",
+        "Open a second door at /greeter, which answers every message the same.",
         flag="greeter",
     )
     page: str = _setting(
         "page.folder",
         values.text,
         "",
-        "Serve this folder, read once at start, instead of chatd's own page.",
+        "Serve your own page from this folder, read once at start, instead of chatd's.",
         flag="page",
         metavar="DIR",
     )
@@ -177,10 +177,16 @@ class Config:
         "Messages at once from one connection.",
     )
     control_per_s: int = _setting(
-        "limits.control_per_s", values.whole(1, 1_000_000), 2, "Pings and pongs a second from one."
+        "limits.control_per_s",
+        values.whole(1, 1_000_000),
+        2,
+        "Pings and pongs a second from one connection.",
     )
     control_burst: int = _setting(
-        "limits.control_burst", values.whole(1, 1_000_000), 20, "Pings and pongs at once from one."
+        "limits.control_burst",
+        values.whole(1, 1_000_000),
+        20,
+        "Pings and pongs at once from one connection.",
     )
     fragments: int = _setting(
         "limits.fragments", values.whole(1, 65536), 64, "Frames that one message may come in."
@@ -199,7 +205,7 @@ class Config:
     )
     trusted_proxies: tuple[str, ...] = _setting(
         "limits.trusted_proxies",
-        values.several,
+        values.networks,
         (),
         "Addresses or networks of proxies, which bring many people on one address.",
     )
@@ -207,7 +213,10 @@ class Config:
         "limits.handshake_bytes", values.whole(512, 65536), 8192, "The largest opening handshake."
     )
     handshake_timeout_s: int = _setting(
-        "limits.handshake_timeout_s", values.whole(1, 600), 5, "For the opening handshake."
+        "limits.handshake_timeout_s",
+        values.whole(1, 600),
+        5,
+        "How long an opening handshake may take.",
     )
     held_bytes: int = _setting(
         "limits.held_bytes",
@@ -216,43 +225,75 @@ class Config:
         "What is kept for a peer that is above high water (64 KiB unsent); beyond it is closed.",
     )
     stall_timeout_s: int = _setting(
-        "limits.stall_timeout_s", values.whole(1, 3600), 60, "Without progress above high water."
+        "limits.stall_timeout_s",
+        values.whole(1, 3600),
+        60,
+        "How long a peer above high water may take nothing.",
     )
     ping_interval_s: int = _setting(
-        "limits.ping_interval_s", values.whole(1, 3600), 25, "Between pings to a peer."
+        "limits.ping_interval_s",
+        values.whole(1, 3600),
+        25,
+        "How often a peer is pinged; a message must be whole within two of these.",
     )
     pong_timeout_s: int = _setting(
-        "limits.pong_timeout_s", values.whole(1, 3600), 20, "From a ping to any sign of life."
+        "limits.pong_timeout_s",
+        values.whole(1, 3600),
+        20,
+        "How long after a ping there must be a sign of life, or some bytes taken.",
     )
     close_timeout_s: int = _setting(
-        "limits.close_timeout_s", values.whole(1, 60), 2, "For a peer to answer our Close."
+        "limits.close_timeout_s",
+        values.whole(1, 60),
+        2,
+        "How long a peer may take to answer our Close.",
     )
     linger_timeout_s: int = _setting(
         "limits.linger_timeout_s",
         values.whole(1, 60),
         5,
-        "For the last bytes of a closed connection.",
+        "How long the last bytes of a closed connection may take.",
     )
     pending_messages: int = _setting(
         "limits.pending_messages",
-        values.whole(1, 1_000_000),
-        4000,
-        "Messages that wait to be numbered; more are refused.",
+        values.whole(1, 10_000_000),
+        100_000,
+        "Messages of all that may wait for the end of a turn; more are refused.",
+    )
+    pending_bytes: int = _setting(
+        "limits.pending_bytes",
+        values.whole(1, 1 << 40),
+        67_108_864,
+        "Bytes of all that may wait for the end of a turn; more are refused.",
     )
     body_bytes: int = _setting(
         "limits.body_bytes", values.whole(0, 1 << 30), 65536, "The largest body of an HTTP request."
     )
     request_timeout_s: int = _setting(
-        "limits.request_timeout_s", values.whole(1, 600), 10, "For an HTTP request to arrive whole."
+        "limits.request_timeout_s",
+        values.whole(1, 600),
+        10,
+        "How long an HTTP request may take to arrive whole.",
     )
     response_timeout_s: int = _setting(
-        "limits.response_timeout_s", values.whole(1, 600), 30, "For an HTTP response to be taken."
+        "limits.response_timeout_s",
+        values.whole(1, 600),
+        30,
+        "How long an HTTP response may take to be read, and a connection be idle.",
     )
+    said: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Where each value that is no default came from: a flag, a variable, a file and its key."""
+
+    def where(self, name: str) -> str:
+        """Where a setting came from, for an error; its key, when it is a default."""
+        row = next(row for row in TABLE if row.name == name)
+        return self.said.get(name, f"{row.section}.{row.key}")
 
 
 TABLE: tuple[Setting, ...] = tuple(
     Setting(name=each.name, default=each.default, **each.metadata)
     for each in dataclasses.fields(Config)
+    if each.metadata
 )
 
 
@@ -287,9 +328,12 @@ def load(
             except ValueError as error:
                 shown = " ".join(value) if isinstance(value, tuple) else value
                 raise ConfigError(f"{where}: must be {error}, not {shown!r}") from None
-    config = Config(**chosen)
+    config = Config(**chosen, said={name: where for name, (where, _) in said.items()})
     if not config.ws and not config.web:
         raise ConfigError("nothing to listen on: give --ws or --web an endpoint")
+    if config.pong_timeout_s >= config.ping_interval_s:
+        where = config.where("pong_timeout_s")
+        raise ConfigError(f"{where}: must be less than limits.ping_interval_s")
     return config
 
 
@@ -299,7 +343,7 @@ def _from_file(path: Path) -> dict[str, tuple[str, object]]:
             sections = tomllib.load(file)
     except OSError as error:
         raise ConfigError(f"cannot read {str(path)!r}: {error.strerror}") from None
-    except ValueError as error:  # tomllib's own, not UTF-8, or a number of a million digits
+    except (ValueError, RecursionError) as error:  # also not UTF-8, endless numbers, deep lists
         raise ConfigError(f"{str(path)!r} is not TOML: {error}") from None
     rows = {(row.section, row.key): row for row in TABLE}
     said: dict[str, tuple[str, object]] = {}

@@ -4,8 +4,8 @@ A client sees a `ChatError` by its code and words, or the end of its connection 
 the operator sees a `ConfigError` as one line. Anything else that is raised is a bug of ours:
 it is logged, and the client is told `INTERNAL` and nothing more.
 
-The numbers are the contract of docs/protocol.md. A door without replies (plain text) shows an
-error as its `close`.
+An error's number and words are for dialects that have replies. The plain door, the only one yet,
+has none and shows an error as its `close`; docs/protocol.md lists them.
 """
 
 from __future__ import annotations
@@ -42,19 +42,17 @@ class Close:
     Args:
         code: the close code on the wire (RFC 6455 7.4), 1000 to 1013.
         reason: our words, at most 123 bytes of UTF-8.
-        reconnect: whether coming back makes sense.
     """
 
     code: int
     reason: str
-    reconnect: bool = True
 
 
 class ChatError(Exception):
     """A refusal that a client may see.
 
     Args:
-        code: its number in the table of docs/protocol.md.
+        code: its number, unlike any other's.
         words: what it says; never anything of an exception or of another user.
         temporary: whether the same command may succeed later.
         close: how a door that has no replies shows it.
@@ -71,12 +69,12 @@ class ChatError(Exception):
 NORMAL = Close(1000, "")
 SHUTDOWN = Close(1001, "server is stopping")
 LOST = Close(1006, "connection lost")  # never on the wire: an end without a Close frame
-POLICY = Close(1008, "policy violation", reconnect=False)
+POLICY = Close(1008, "policy violation")
 STALLED = Close(1013, "reading too slowly")
 NO_PONG = Close(1006, "no pong")  # nobody is there to read a code
 
 INTERNAL = ChatError(100, "internal error", temporary=True, close=Close(1011, "internal error"))
-BAD_REQUEST = ChatError(107, "bad request", close=Close(1008, "bad request", reconnect=False))
+BAD_REQUEST = ChatError(107, "bad request", close=Close(1008, "bad request"))
 TOO_MANY_REQUESTS = ChatError(
     111, "too many requests", temporary=True, close=Close(1008, "too many messages, slow down")
 )
@@ -85,11 +83,11 @@ UNAVAILABLE = ChatError(
 )
 NICK_INVALID = ChatError(
     411,
-    "nick invalid: 1 to 32 of A-Z a-z 0-9 _ . -",
-    close=Close(1008, "nick invalid: 1 to 32 of A-Z a-z 0-9 _ . -", reconnect=False),
+    "nick invalid or reserved: 1 to 32 of A-Z a-z 0-9 _ . -",
+    close=Close(1008, "nick invalid or reserved: 1 to 32 of A-Z a-z 0-9 _ . -"),
 )
 ROOM_INVALID = ChatError(
     412,
     "room name invalid: 1 to 100 of A-Z a-z 0-9 _ . : -",
-    close=Close(1008, "room name invalid: 1 to 100 of A-Z a-z 0-9 _ . : -", reconnect=False),
+    close=Close(1008, "room name invalid: 1 to 100 of A-Z a-z 0-9 _ . : -"),
 )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 import socket
 import time
+from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -26,10 +27,11 @@ from chatd.core.wheel import TICK_S, Wheel
 from chatd.doors import assets
 from chatd.doors.access import Access, own_names
 from chatd.doors.admission import RESERVE, Admission
-from chatd.doors.paths import GREETER, PLAIN, Paths
-from chatd.doors.refusals import Refusals
+from chatd.doors.journal import Journal
+from chatd.doors.paths import Paths
 from chatd.doors.site import ChatSite, Greet, WebSocketPath
 from chatd.doors.websocket import ChatFactory
+from chatd.errors import ConfigError
 from chatd.process import most_descriptors
 
 __all__ = ["STOP_TIMEOUT_S", "ChatService", "build"]
@@ -37,10 +39,10 @@ __all__ = ["STOP_TIMEOUT_S", "ChatService", "build"]
 STOP_TIMEOUT_S = 9
 """The longest a stop may take, in seconds; what is not gone then is left to the kernel."""
 
-_LOOPBACK = {"127.0.0.1", "::1"}
 _ANY = {"0.0.0.0", "::"}
-_REFUSAL_LINES_PER_S = 5
-_REFUSAL_LINES_BURST = 20
+_REFUSAL_LINES = (5, 20)  # a second, at once
+_CONNECTION_LINES = (50, 1000)
+_BACKLOG = 4096  # of connections not yet accepted, for when all come back at once
 
 log = Logger()
 
@@ -53,7 +55,8 @@ def build(config: Config, reactor: Any) -> ChatService:
         reactor: not yet running.
 
     Raises:
-        ConfigError: the page cannot be read, or a setting does not fit this machine.
+        ConfigError: the page cannot be read, an endpoint is none, or a setting does not fit
+            this machine.
     """
     seconds = reactor.seconds
     wheel = Wheel(seconds)
@@ -62,28 +65,32 @@ def build(config: Config, reactor: Any) -> ChatService:
         now_ms=lambda: time.time_ns() // 1_000_000,
         new_epoch=_new_id,
         most_pending=config.pending_messages,
+        most_bytes=config.pending_bytes,
     )
     hub = Hub(broker)
     page = assets.load(Path(config.page) if config.page else assets.web_root(), own=not config.page)
     admission = Admission(
-        most=config.connections or max(most_descriptors() - RESERVE, 1),
+        most=_most_connections(config),
         most_per_address=config.connections_per_address,
         trusted_proxies=config.trusted_proxies,
     )
     access = Access(own_names(), public_url=config.public_url, allow_origin=config.allow_origin)
-    refusals = Refusals(Throttle(_REFUSAL_LINES_PER_S, _REFUSAL_LINES_BURST, seconds))
+    journal = Journal(
+        connections=Throttle(*_CONNECTION_LINES, seconds),
+        refusals=Throttle(*_REFUSAL_LINES, seconds),
+    )
     paths = Paths(config, hub, seconds=seconds, new_id=_new_id)
     sockets = ChatFactory(
         config,
         paths=paths,
         access=access,
         admission=admission,
-        refusals=refusals,
+        journal=journal,
         wheel=wheel,
         reactor=reactor,
     )
     upgrade = WebSocketPath(sockets)
-    routes = {path.encode(): upgrade for path in (PLAIN, GREETER) if path in paths}
+    routes = {path.encode(): upgrade for path in paths.on_both_ports()}
     site = ChatSite(
         config,
         routes={**routes, b"/greet": Greet()},
@@ -91,7 +98,7 @@ def build(config: Config, reactor: Any) -> ChatService:
         strict=page.own,
         access=access,
         admission=admission,
-        refusals=refusals,
+        journal=journal,
         wheel=wheel,
         reactor=reactor,
     )
@@ -103,8 +110,8 @@ def build(config: Config, reactor: Any) -> ChatService:
         sockets=sockets,
         site=site,
         listeners=[
-            *(("ws", serverFromString(reactor, each), sockets) for each in config.ws),
-            *(("http", serverFromString(reactor, each), site) for each in config.web),
+            *(_listener(reactor, config.where("ws"), "ws", each, sockets) for each in config.ws),
+            *(_listener(reactor, config.where("web"), "http", each, site) for each in config.web),
         ],
     )
 
@@ -113,8 +120,50 @@ def _new_id() -> str:
     return secrets.token_hex(8)
 
 
-Listener = tuple[str, IStreamServerEndpoint, IProtocolFactory]
-"""The scheme of its address, where it listens, and for whom."""
+def _is_loopback(host: str) -> bool:
+    return bool(host) and ip_address(host).is_loopback
+
+
+def _most_connections(config: Config) -> int:
+    descriptors = most_descriptors()
+    most, wanted = descriptors - RESERVE, max(config.connections, 1)
+    if wanted > most:
+        raise ConfigError(
+            f"{config.where('connections')}: {wanted} need {wanted + RESERVE} descriptors, and "
+            f"the process may have {descriptors}; see ulimit -n"
+        )
+    return config.connections or most
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where somebody is to be listened for.
+
+    Args:
+        said: who said what, for errors.
+        scheme: of the addresses: ws, wss, http or https.
+        endpoint: the place.
+        factory: for whom.
+    """
+
+    said: str
+    scheme: str
+    endpoint: IStreamServerEndpoint
+    factory: IProtocolFactory
+
+
+def _listener(
+    reactor: Any, where: str, scheme: str, words: str, factory: IProtocolFactory
+) -> Listener:
+    said = f"{where}: {words!r}"
+    kind = words.partition(":")[0]
+    tcp = kind in ("tcp", "tcp4", "tcp6", "ssl")
+    backlog = f":backlog={_BACKLOG}" if tcp and ":backlog=" not in words else ""
+    try:
+        endpoint = serverFromString(reactor, words + backlog)
+    except Exception as error:  # whatever the parser of each kind of endpoint stumbles over
+        raise ConfigError(f"{said} is no endpoint: {error}") from None
+    return Listener(said, f"{scheme}s" if kind == "ssl" else scheme, endpoint, factory)
 
 
 class ChatService(Service):
@@ -150,51 +199,67 @@ class ChatService(Service):
         self.ports: list[tuple[str, IListeningPort]] = []
         """Scheme and port of each listener, while it runs."""
         self._turning = LoopingCall(wheel.tick)
-        self._turning.clock = reactor
+        self._turning.clock = reactor  # or it would run on the global one
 
-    def privilegedStartService(self) -> None:
-        """Twisted: listen, perhaps still as root.
+    def listen(self) -> None:
+        """Listen everywhere, or nowhere.
+
+        Done before twistd detaches: afterwards nobody would see what goes wrong.
 
         Raises:
-            SystemExit: with one line, when a port has been taken since it was tried.
+            ConfigError: it cannot, at one place.
         """
         failures: list[Failure] = []
-        for scheme, endpoint, factory in self._listeners:
-            listening = endpoint.listen(factory)
-            listening.addCallback(self._listening, scheme)
+        for each in self._listeners:
+            try:
+                listening = each.endpoint.listen(each.factory)
+            except Exception:  # some endpoints fail at once, some by their Deferred
+                listening = fail(Failure())
+            listening.addCallback(self._listening, each.scheme)
             listening.addErrback(failures.append)
-        for failure in failures:
-            if not failure.check(CannotListenError, OSError):
-                failure.raiseException()
-            log.critical("cannot listen: {error}", error=str(failure.value))
-            raise SystemExit(f"chatd: cannot listen: {failure.value}")
+            if failures:
+                self._unlisten()
+                error = getattr(failures[0].value, "socketError", failures[0].value)
+                words = getattr(error, "strerror", None) or str(error)
+                raise ConfigError(f"{each.said}: cannot listen: {words}")
 
     def _listening(self, port: IListeningPort, scheme: str) -> None:
         self.ports.append((scheme, port))
+        number = getattr(port.getHost(), "port", None)
+        if number is not None:
+            self._access.ports.add(number)
+
+    def _unlisten(self) -> list[Deferred[Any]]:
+        ports, self.ports = self.ports, []
+        return [maybeDeferred(port.stopListening) for _, port in ports]
 
     def startService(self) -> None:
-        """Twisted: begin."""
-        if not self.ports:
-            self.privilegedStartService()
+        """Twisted: begin.
+
+        Raises:
+            ConfigError: it does not listen yet and cannot.
+        """
+        if not self.ports:  # started by somebody else than tap.py
+            self.listen()
         super().startService()
         self._turning.start(TICK_S, now=False)
         log.info("chatd {version} started", version=__version__)
-        hosts = [self._announce(scheme, port.getHost()) for scheme, port in self.ports]
-        if all(host in _LOOPBACK for host in hosts):
-            log.info("only this machine can connect; for the LAN: --ws tcp:1919 --web tcp:1920")
+        if all(_is_loopback(getattr(port.getHost(), "host", "")) for _, port in self.ports):
+            log.info("only this machine can connect; see the README for the LAN")
+        for scheme, port in self.ports:
+            self._announce(scheme, port.getHost())
 
-    def _announce(self, scheme: str, address: Any) -> str:
-        """Log where to go; returns the host that is listened on."""
+    def _announce(self, scheme: str, address: Any) -> None:
+        """Log where to go."""
         host, port = getattr(address, "host", ""), getattr(address, "port", 0)
         if not host:
             log.info("{scheme} at {address}", scheme=scheme, address=str(address))
-            return ""
-        self._access.ports.add(port)
-        names = ["localhost"] if host in _LOOPBACK | _ANY else [host]
+            return
+        names = ["localhost"] if _is_loopback(host) or host in _ANY else [host]
         names += [socket.gethostname()] if host in _ANY else []
         for name in names:
             shown = f"[{name}]" if ":" in name else name
-            verb = "open" if scheme == "http" else "connect to"
+            verb = "open" if scheme.startswith("http") else "connect to"
             log.info(
                 "{verb} {scheme}://{name}:{port}/",
                 verb=verb,
@@ -202,7 +267,6 @@ class ChatService(Service):
                 name=shown,
                 port=port,
             )
-        return str(host)
 
     def stopService(self) -> Deferred[Any]:
         """Twisted: end, within `STOP_TIMEOUT_S`.
@@ -212,8 +276,7 @@ class ChatService(Service):
         """
         log.info("stopping: {count} connections", count=len(self._sockets.connections))
         super().stopService()
-        closed = [maybeDeferred(port.stopListening) for _, port in self.ports]
-        self.ports.clear()
+        closed = self._unlisten()
         self._broker.drain()
         self._site.goodbye()
         gone = self._sockets.goodbye()

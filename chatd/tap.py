@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import IService
@@ -13,7 +14,6 @@ from twisted.python import usage
 from chatd import __version__, service
 from chatd.config import TABLE, Config, Setting, load
 from chatd.errors import ConfigError
-from chatd.probe import check_endpoints
 from chatd.process import prepare
 
 __all__ = ["Options", "from_environment", "makeService"]
@@ -78,12 +78,10 @@ class Options(usage.Options):
         """Twisted: everything was parsed.
 
         Raises:
-            UsageError: the settings make no sense, or nobody can listen there.
+            UsageError: the settings make no sense.
         """
         try:
             self.chosen = load(self.said, os.environ, self.file)
-            check_endpoints("ws", self.chosen.ws)
-            check_endpoints("web", self.chosen.web)
         except ConfigError as error:
             raise usage.UsageError(str(error)) from None
 
@@ -125,33 +123,35 @@ for _row in TABLE:
 
 
 def makeService(options: Options) -> IService:
-    """Twisted: make the service that these options describe.
+    """Twisted: make the service that these options describe; it listens already.
 
     Raises:
-        SystemExit: with one line, when chatd cannot be put together.
+        SystemExit: with one line, when chatd cannot be put together or cannot listen.
     """
     from twisted.internet import reactor
 
     assert options.chosen is not None
     prepare(reactor)
     try:
-        return service.build(options.chosen, reactor)
+        chatd = service.build(options.chosen, reactor)
+        chatd.listen()
     except ConfigError as error:
         raise SystemExit(f"chatd: {error}") from None
+    return chatd
 
 
-def from_environment(arguments: Sequence[str]) -> IService:
+def from_environment(words: str) -> IService:
     """Make the service for `chatd.tac`, to which twistd gives no options.
 
     Args:
-        arguments: the words of `CHATD_OPTIONS`.
+        words: the options, as a shell would take them: what `CHATD_OPTIONS` holds.
 
     Raises:
         SystemExit: with one line, when they make no sense.
     """
     options = Options()
     try:
-        options.parseOptions(list(arguments))
-    except usage.UsageError as error:
+        options.parseOptions(shlex.split(words))
+    except (usage.UsageError, ValueError) as error:
         raise SystemExit(f"chatd: {error}") from None
     return makeService(options)

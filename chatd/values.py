@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 __all__ = [
     "database",
     "greeting",
+    "networks",
     "origin",
     "origins",
     "public_url",
@@ -84,6 +86,17 @@ def several(value: object) -> tuple[str, ...]:
     return tuple(word for word in value if word)
 
 
+def networks(value: object) -> tuple[str, ...]:
+    """Several IP addresses or networks."""
+    words = several(value)
+    for word in words:
+        try:
+            ip_network(word, strict=False)
+        except ValueError:
+            raise ValueError("addresses or networks such as 10.0.0.5 or 10.0.0.0/8") from None
+    return words
+
+
 def origin(value: str) -> str:
     """One origin as browsers send it (RFC 6454 6.2), in one spelling, or `null`.
 
@@ -114,12 +127,9 @@ def origins(value: object) -> tuple[str, ...]:
 def public_url(value: object) -> str:
     """The origin of a web site; empty for none."""
     url = text(value)
-    if not url:
-        return ""
-    chosen = origin(url)
-    if not chosen.startswith(("http://", "https://")):
+    if url and not url.lower().startswith(("http://", "https://")):
         raise ValueError("a URL such as https://chat.example")
-    return chosen
+    return origin(url) if url else ""
 
 
 def database(value: object) -> str:

@@ -15,6 +15,7 @@ from twisted.web.resource import Resource
 from chatd.doors.assets import PageResource, load, web_root
 from tests.support.doors import Client, World
 from tests.support.http import HOST, body, request
+from tests.support.logs import LogCase
 
 
 class AnswerTests(SynchronousTestCase):
@@ -71,6 +72,7 @@ class HeaderTests(SynchronousTestCase):
             for header in (
                 "Server: chatd",
                 "X-Content-Type-Options: nosniff",
+                "X-Frame-Options: DENY",
                 "Referrer-Policy: no-referrer",
                 "Permissions-Policy: camera=()",
                 "Cross-Origin-Opener-Policy: same-origin",
@@ -141,10 +143,11 @@ class JudgeTests(SynchronousTestCase):
         self.assertEqual(self.status(HOST, own, own), 400)
 
 
-class LimitTests(SynchronousTestCase):
+class LimitTests(LogCase):
     """Bodies, headers, numbers."""
 
     def setUp(self) -> None:
+        super().setUp()
         self.world = World(body_bytes=1000)
 
     def test_large_body(self) -> None:
@@ -161,6 +164,21 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(client.transport.protocol._dataBuffer, [])
         self.world.advance(3)
         self.assertTrue(client.transport.lost)
+
+    def test_endless_length(self) -> None:
+        """A length of thousands of digits is refused and raises nothing."""
+        client = self.world.browse()
+        client.send(request("/", "Content-Length: " + "9" * 5000, HOST, method="POST"))
+        self.assertEqual(client.status, 400)
+
+    def test_awaited_body(self) -> None:
+        """Nobody is told to go on with a body that was refused; others are."""
+        for length, status in ((9999999, 413), (5, 100)):
+            client = self.world.browse()
+            lines = (HOST, f"Content-Length: {length}", "Expect: 100-continue")
+            client.send(request("/", *lines, method="POST"))
+            self.assertEqual(client.status, status)
+            self.assertEqual(client.transport.taken.count(b"HTTP/1.1"), 1)
 
     def test_chunked_body(self) -> None:
         """A body in chunks is counted as it comes."""
@@ -213,13 +231,28 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual(client.status, 200)
         client = self.world.browse()
         client.send(request("/", HOST, *(f"X{n}: y" for n in range(64))))
+        self.assertEqual(client.status, 431)
+
+    def test_large_headers(self) -> None:
+        """Headers over 16 KiB are refused, in one line or in many."""
+        for lines in (["X: " + "y" * 20_000], [f"X{n}: " + "y" * 1000 for n in range(20)]):
+            client = self.world.browse()
+            client.send(request("/", HOST, *lines))
+            self.assertEqual(client.status, 431)
+
+    def test_no_request(self) -> None:
+        """What is no HTTP is told so, and logged."""
+        client = self.world.browse()
+        client.send(b"nonsense\r\n\r\n")
         self.assertEqual(client.status, 400)
+        self.assertIn("400 'not a request'", self.lines[-1])
 
 
-class DeadlineTests(SynchronousTestCase):
+class DeadlineTests(LogCase):
     """Time."""
 
     def setUp(self) -> None:
+        super().setUp()
         self.world = World()
         self.client = self.world.browse()
 
@@ -240,6 +273,41 @@ class DeadlineTests(SynchronousTestCase):
         self.assertFalse(self.client.transport.lost)
         self.drip(b"X: ", 2)
         self.assertTrue(self.client.transport.lost)
+
+    def test_late_requests_are_logged(self) -> None:
+        """A request that came in part is logged; a connection that was idle is not."""
+        self.client.send(request("/"))
+        idle = self.world.browse()
+        late = self.world.browse()
+        late.send(b"GET /")
+        self.world.advance(40)
+        self.assertTrue(idle.transport.lost)
+        self.assertEqual(len(self.lines), 1)
+        self.assertIn("408 'request not finished in time'", self.lines[0])
+
+    def test_ending(self) -> None:
+        """What still comes while a connection ends is not answered and moves no deadline."""
+        # As TLS does, which waits for the other side.
+        self.client.transport.loseConnection = lambda: None  # type: ignore[method-assign]
+        self.client.send(request("/"))
+        self.world.advance(31)
+        taken = self.client.transport.taken
+        for _ in range(6):
+            self.client.send(request("/greet"))
+            self.world.advance(1)
+        self.assertEqual(self.client.transport.taken, taken)
+        self.assertTrue(self.client.transport.aborted)
+
+    def test_ended_twice(self) -> None:
+        """The deadline that was there is gone when the connection is ended for another reason."""
+        aborts: list[int] = []
+        self.client.transport.loseConnection = lambda: None  # type: ignore[method-assign]
+        self.client.transport.abortConnection = (  # type: ignore[method-assign]
+            lambda: aborts.append(1)
+        )
+        self.client.transport.protocol.end()
+        self.world.advance(30)
+        self.assertEqual(aborts, [1])
 
     def test_body_drip(self) -> None:
         """Nor do those of a body."""
@@ -340,4 +408,4 @@ class AnythingTests(SynchronousTestCase):
         world = World()
         client = world.browse()
         client.send(request(f"/{path}"))
-        self.assertIn(client.status, (200, 400))
+        self.assertIn(client.status, (200, 400, 426))

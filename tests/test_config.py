@@ -43,7 +43,9 @@ class ConfigCase(SynchronousTestCase):
 class TableTests(SynchronousTestCase):
     def test_fields(self) -> None:
         """The table is the fields of `Config`, and their defaults are its defaults."""
-        self.assertEqual({row.name: row.default for row in TABLE}, dataclasses.asdict(Config()))
+        fields = dataclasses.asdict(Config())
+        self.assertEqual(fields.pop("said"), {})
+        self.assertEqual({row.name: row.default for row in TABLE}, fields)
 
     def test_help(self) -> None:
         """Each row has one sentence of help: a capital, a full stop, no newline."""
@@ -187,6 +189,27 @@ class FileTests(ConfigCase):
         """Nor is one with a number that nothing can hold."""
         file = self.file(f"[limits]\nfragments = {'9' * 5000}\n")
         self.refused(file, "is not TOML", file=file)
+
+    def test_bottomless(self) -> None:
+        """Nor is one whose lists go on for ever."""
+        file = self.file("a=" + "[" * 100_000)
+        self.refused(file, "is not TOML", file=file)
+
+    def test_pong_before_ping(self) -> None:
+        """A peer must have time to answer a ping before the next one."""
+        environment = {"CHATD_LIMITS_PONG_TIMEOUT_S": "25"}
+        self.refused("CHATD_LIMITS_PONG_TIMEOUT_S: must be less", environment=environment)
+        environment = {"CHATD_LIMITS_PING_INTERVAL_S": "20"}
+        self.refused("limits.pong_timeout_s: must be less", environment=environment)
+
+    def test_where(self) -> None:
+        """Each value says where it came from: its flag, variable or file; or its key."""
+        file = self.file("[plain]\ngreeting = 'x'\n")
+        config = load({"ws": ("tcp:1",)}, {"CHATD_LISTEN_WEB": "tcp:2"}, file)
+        self.assertEqual(config.where("ws"), "--ws")
+        self.assertEqual(config.where("web"), "CHATD_LISTEN_WEB")
+        self.assertEqual(config.where("greeting"), f"{file!r}: plain.greeting")
+        self.assertEqual(config.where("page"), "page.folder")
 
     def test_unknown(self) -> None:
         """An unknown section or key is named, with the file."""

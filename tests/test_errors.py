@@ -39,17 +39,10 @@ class CloseTests(SynchronousTestCase):
         for close in (*CLOSES.values(), *(error.close for error in REFUSALS.values())):
             self.assertLessEqual(len(close.reason.encode()), 123)
 
-    def test_reconnect(self) -> None:
-        """A peer may come back unless what it did would only be refused again."""
-        self.assertEqual(
-            {name for name, close in CLOSES.items() if not close.reconnect}, {"POLICY"}
-        )
-        self.assertTrue(Close(1000, "").reconnect)
-
     def test_values(self) -> None:
         """Closes are compared by what they say."""
         self.assertEqual(Close(1001, "bye"), Close(1001, "bye"))
-        self.assertNotEqual(Close(1001, "bye"), Close(1001, "bye", reconnect=False))
+        self.assertNotEqual(Close(1001, "bye"), Close(1001, "no"))
 
 
 class ChatErrorTests(SynchronousTestCase):
@@ -59,9 +52,11 @@ class ChatErrorTests(SynchronousTestCase):
         self.assertEqual(len(set(NUMBERS.values())), len(NUMBERS))
 
     def test_temporary(self) -> None:
-        """What may succeed later says so, and only such a peer may come back."""
-        for error in REFUSALS.values():
-            self.assertEqual(error.temporary, error.close.reconnect, error.words)
+        """What may succeed later says so."""
+        self.assertEqual(
+            {name for name, error in REFUSALS.items() if error.temporary},
+            {"INTERNAL", "TOO_MANY_REQUESTS", "UNAVAILABLE"},
+        )
 
     def test_words(self) -> None:
         """Each says what it is in one line without what it was about."""

@@ -43,6 +43,33 @@ class HandshakeTests(SynchronousTestCase):
         self.assertIn(f"Sec-WebSocket-Accept: {ACCEPT}", client.head)
         self.assertIn("Server: chatd", client.head)
 
+    def test_no_timers(self) -> None:
+        """A connection costs no timer of Autobahn's, open or not."""
+        client = self.world.arrive()
+        protocol = client.transport.protocol
+        self.assertIsNone(protocol.openHandshakeTimeoutCall)
+        client.send(handshake())
+        self.assertIsNone(protocol.autoPingPendingCall)
+        protocol.goodbye()
+        self.assertIsNone(protocol.closeHandshakeTimeoutCall)
+
+    def test_forwarded_for(self) -> None:
+        """Nobody is somebody else by saying so in a header."""
+        client = self.world.arrive("10.0.0.1")
+        client.send(handshake(more=("X-Forwarded-For: 6.6.6.6",)))
+        self.assertEqual(client.transport.protocol.who, "10.0.0.1:40000")
+        self.assertEqual(client.transport.protocol.admitted_from, "10.0.0.1")
+
+    def test_host_comes_first(self) -> None:
+        """Under a foreign name nothing is told but that it is foreign."""
+        for path in ("/", "/nowhere"):
+            client = self.world.arrive()
+            client.send(f"GET {path} HTTP/1.1\r\nHost: evil.example\r\n\r\n".encode())
+            self.assertEqual(client.status, 403)
+        client = self.world.arrive()
+        client.send(handshake(host="evil.example").replace(b"GET", b"POST"))
+        self.assertEqual(client.status, 403)
+
     def test_no_delay(self) -> None:
         """Small frames are sent at once."""
         self.assertTrue(self.world.arrive().transport.no_delay)
@@ -225,6 +252,22 @@ class ReadingTests(LogCase):
         assert self.client.close is not None
         self.assertEqual(self.client.close[0], 1002)
 
+    def test_a_byte_at_a_time(self) -> None:
+        """A frame that comes in many pieces is not kept in as many objects, and is whole."""
+        self.client.send(client_frame(TEXT, b"x" * 60_000)[:14])
+        for _ in range(1000):
+            self.client.send(b"{|yz")  # four x under the mask
+        self.assertLess(len(self.client.transport.protocol.frame_data), 70)
+
+    @given(st.binary(max_size=3000).map(bytes.hex), st.integers(1, 9))
+    def test_pieces_are_joined_in_order(self, words: str, size: int) -> None:
+        """However small the pieces, the message is what was sent."""
+        client = World(greeting="").open()
+        heard: list[bytes] = []
+        client.transport.protocol.received = lambda payload, binary: heard.append(payload)
+        _feed(client, text(words), [size])
+        self.assertEqual(heard, [words.encode()])
+
     def test_not_utf8(self) -> None:
         """Text that is not UTF-8 closes with 1007."""
         self.client.send(client_frame(TEXT, b"\xff"))
@@ -274,6 +317,30 @@ class ReadingTests(LogCase):
         protocol.goodbye()
         self.client.say("last words")
         self.assertEqual(heard, [b"first words"])
+
+    def test_flood_after_our_close(self) -> None:
+        """Of what comes after our Close only so much is read that the peer's own is found."""
+        protocol = self.client.transport.protocol
+        protocol.goodbye()
+        frames: list[int] = []
+        begin = protocol.onMessageFrameBegin
+
+        def count(length: int) -> None:
+            frames.append(length)
+            begin(length)
+
+        protocol.onMessageFrameBegin = count
+        self.client.send(client_frame(BINARY) * 10_000)
+        self.client.send(client_frame(BINARY) * 10_000)
+        self.assertLess(len(frames), 70)
+        self.assertEqual(protocol.data, b"")
+
+    def test_close_after_a_few_words(self) -> None:
+        """A peer that had more to say is still heard to close."""
+        self.client.transport.protocol.goodbye()
+        self.client.send(text("more") * 50 + close(1001))
+        self.assertTrue(self.client.transport.lost)
+        self.assertFalse(self.client.transport.aborted)
 
     def test_message_raises(self) -> None:
         """A bug in a conversation closes that connection with 1011; others go on."""

@@ -14,7 +14,7 @@ from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from chatd.core.outbox import Outbox, State
+from chatd.core.outbox import HIGH_WATER_BYTES, Outbox, State
 from chatd.core.wheel import Wheel
 from chatd.doors.link import Link, host_of, peer_name, set_no_delay, unsent_bytes
 from chatd.errors import NORMAL, Close
@@ -82,6 +82,7 @@ class LinkTests(SynchronousTestCase):
         """It is a push producer, and the transport's only one."""
         verifyObject(IPushProducer, self.link)
         self.assertIs(self.transport.producer, self.link)
+        self.assertEqual(self.transport.bufferSize, HIGH_WATER_BYTES)
 
     def test_at_once(self) -> None:
         """With nothing before it, data is sent without asking the reactor."""
@@ -133,6 +134,18 @@ class LinkTests(SynchronousTestCase):
             self.link.write(b"after")
             self.assertEqual(calls, [], attribute)
             setattr(self.transport, attribute, before)
+
+    def test_not_behind_others(self) -> None:
+        """While anything waits in the transport, nothing is sent before it."""
+        for attribute, waiting in (("dataBuffer", b"x"), ("_tempDataBuffer", [b"x"])):
+            calls: list[bytes] = []
+            self.transport.writeSomeData = calls.append
+            before = getattr(self.transport, attribute)
+            setattr(self.transport, attribute, waiting)
+            self.link.write(b"after")
+            self.assertEqual(calls, [], attribute)
+            setattr(self.transport, attribute, before)
+            self.transport._tempDataBuffer = []
 
     def test_reset(self) -> None:
         """A link that is lost is for the reactor to find; writing does not raise."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from contextlib import redirect_stdout
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from chatd.logs import JsonLines, json_lines
+from chatd.logs import FILE, JsonLines, json_file, json_lines
 from tests.support import strategies
 
 
@@ -151,6 +152,21 @@ class JsonLinesTests(SynchronousTestCase):
 
         JsonLines(Stream())({"log_time": 0.0, "log_format": "x"})
         self.assertTrue(flushed and flushed[-1].endswith("\n"))
+
+
+class FileTests(SynchronousTestCase):
+    def test_json_file(self) -> None:
+        """`json_file` writes to a file of the working directory, which others may read at once."""
+        before = os.getcwd()
+        folder = self.mktemp()
+        os.mkdir(folder)
+        self.addCleanup(os.chdir, before)
+        os.chdir(folder)
+        observer = json_file()
+        Logger(namespace="chatd.test", observer=observer).info("zażółć {what}", what="x")
+        self.addCleanup(observer._stream.close)  # type: ignore[attr-defined]
+        with open(FILE, encoding="utf-8") as file:
+            self.assertEqual(json.loads(file.read())["text"], "zażółć x")
 
 
 class StandardOutputTests(SynchronousTestCase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import count
 
 from twisted.internet.task import Clock
@@ -10,11 +11,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.brokers.memory import MemoryBroker
 from chatd.core.broker import Ack
-from chatd.core.events import Message, Relay
+from chatd.core.events import Message, Relay, Sender
 from chatd.errors import UNAVAILABLE
 from tests.support.contracts import ROOMS, BrokerContract, Told
 
 MOST_PENDING = 100
+MOST_BYTES = 100_000
 
 
 class MemoryBrokerTests(BrokerContract, SynchronousTestCase):
@@ -29,6 +31,7 @@ class MemoryBrokerTests(BrokerContract, SynchronousTestCase):
             now_ms=lambda: self.wall_ms,
             new_epoch=lambda: f"epoch-{next(self.epochs)}",
             most_pending=MOST_PENDING,
+            most_bytes=MOST_BYTES,
         )
 
     def turn(self) -> None:
@@ -83,6 +86,17 @@ class MemoryBrokerTests(BrokerContract, SynchronousTestCase):
         (outcome,) = told.outcomes["again"]
         assert isinstance(outcome, Ack)
         self.assertEqual(outcome.position.offset, MOST_PENDING)
+
+    def test_full_of_bytes(self) -> None:
+        """More than `most_bytes` in a turn are refused too; small ones still fit."""
+        broker, told = self.begin()
+        for number in range(3):
+            event = Relay(ROOMS[0], Sender("s", "ann"), b"x" * 40_000, True)
+            broker.ephemeral(event, partial(told.done, f"big {number}"))
+        self.relay(broker, told, "small")
+        self.assertEqual(told.outcomes, {"big 2": [UNAVAILABLE]})
+        self.turn()
+        self.assertEqual(len(told.events), 3)
 
     def test_not_started(self) -> None:
         """Before it is started it refuses."""

@@ -42,7 +42,10 @@ class PathsTests(SynchronousTestCase):
         world = World()
         for query, words in (
             ("room=a%20b", "room name invalid"),
-            ("nick=admin", "nick invalid"),
+            ("nick=admin", "nick invalid or reserved"),
+            ("room=", "room name invalid"),
+            ("nick=", "nick invalid"),
+            ("room=&room=k", "bad request"),
             ("room=a&room=b", "bad request"),
             ("nicks=2", "bad request"),
         ):

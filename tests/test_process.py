@@ -48,6 +48,10 @@ class Reactor:
     def __init__(self) -> None:
         self.seconds: Callable[[], float] = Clock().seconds
         self.called: list[Callable[[], object]] = []
+        self.triggers: list[tuple[str, str, Callable[[], object]]] = []
+
+    def addSystemEventTrigger(self, phase: str, event: str, call: Callable[[], object]) -> None:
+        self.triggers.append((phase, event, call))
 
     def callFromThread(self, call: Callable[[], object]) -> None:
         self.called.append(call)
@@ -72,6 +76,19 @@ class PrepareTests(LogCase):
         for call in reactor.called:
             call()
         self.assertEqual(self.lines, ["SIGHUP: there is nothing to reload; SIGTERM stops"])
+
+    def test_impatience(self) -> None:
+        """While it stops, another SIGTERM or SIGINT is nothing."""
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+        reactor = Reactor()
+        prepare(reactor)
+        ((phase, event, call),) = reactor.triggers
+        self.assertEqual((phase, event), ("before", "shutdown"))
+        call()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            os.kill(os.getpid(), number)
+        self.assertEqual(reactor.called, [])
 
     def test_prepared(self) -> None:
         """Descriptors are raised, timers are monotonic, and SIGHUP is survived and logged."""

@@ -17,6 +17,7 @@ from chatd.service import STOP_TIMEOUT_S, ChatService, build
 from tests.support.doors import Client, MemoryTransport
 from tests.support.logs import LogCase
 from tests.support.rfc6455 import close, handshake
+from tests.support.tls import certificate
 
 
 class ServiceTests(LogCase):
@@ -29,7 +30,7 @@ class ServiceTests(LogCase):
     def start(self, **settings: Any) -> ChatService:
         """Build and start chatd."""
         service = build(Config(**settings), self.reactor)
-        service.privilegedStartService()
+        service.listen()
         service.startService()
         self.addCleanup(lambda: service.running and service.stopService())
         return service
@@ -106,45 +107,125 @@ class ServiceTests(LogCase):
         self.advance(6)
         self.assertTrue(client.transport.aborted)
 
-    def test_addresses(self) -> None:
-        """On the loopback interface it says how to open up to the LAN; else it does not."""
+    def announced(self, scheme: str, address: Any) -> list[str]:
+        """What is logged of one address."""
         service = self.start()
         self.events.clear()
-        self.assertEqual(service._announce("http", IPv4Address("TCP", "127.0.0.1", 7)), "127.0.0.1")
-        self.assertEqual(self.lines, ["open http://localhost:7/"])
-        self.events.clear()
-        service._announce("ws", IPv4Address("TCP", "0.0.0.0", 7))
-        self.assertEqual(self.lines[0], "connect to ws://localhost:7/")
-        self.assertEqual(len(self.lines), 2)
-        self.events.clear()
-        service._announce("http", IPv4Address("TCP", "fe80::1", 7))
-        self.assertEqual(self.lines, ["open http://[fe80::1]:7/"])
-        self.events.clear()
-        self.assertEqual(service._announce("ws", UNIXAddress("/run/chatd.sock")), "")
-        self.assertIn("/run/chatd.sock", self.lines[0])
+        service._announce(scheme, address)
+        return self.lines
 
-    def test_port_taken_meanwhile(self) -> None:
-        """A port that somebody took since it was tried ends the start in one line."""
+    def test_addresses(self) -> None:
+        """An address is said as one would type it; of all interfaces, by both names."""
+        self.assertEqual(
+            self.announced("http", IPv4Address("TCP", "127.0.0.1", 7)), ["open http://localhost:7/"]
+        )
+        everywhere = self.announced("wss", IPv4Address("TCP", "0.0.0.0", 7))
+        self.assertEqual(everywhere[0], "connect to wss://localhost:7/")
+        self.assertEqual(len(everywhere), 2)
+        self.assertEqual(
+            self.announced("https", IPv4Address("TCP", "fe80::1", 7)), ["open https://[fe80::1]:7/"]
+        )
+        self.assertIn("/run/x.sock", self.announced("ws", UNIXAddress("/run/x.sock"))[0])
 
-        def taken(port: int, *_: object, **__: object) -> None:
+    def test_hint(self) -> None:
+        """When only this machine can connect it says so, before the addresses."""
+        hint = "only this machine can connect; see the README for the LAN"
+        self.listen_at("127.0.0.2")
+        self.start()
+        self.assertEqual(self.lines[1], hint)
+        self.events.clear()
+        self.listen_at("10.0.0.1")
+        self.start()
+        self.assertNotIn(hint, self.lines)
+
+    def listen_at(self, host: str) -> None:
+        """Have every port be at an address."""
+
+        class Port:
+            def __init__(self, number: int) -> None:
+                self.number = number
+
+            def getHost(self) -> IPv4Address:
+                return IPv4Address("TCP", host, self.number)
+
+            def stopListening(self) -> None: ...
+
+        self.reactor.listenTCP = lambda port, *_, **__: Port(port)
+
+    def test_ports_are_ours(self) -> None:
+        """A page of one port may connect to the other."""
+        self.listen_at("127.0.0.1")
+        service = self.start(greeting="")
+        self.assertEqual(service._access.ports, {1919, 1920})
+
+    def test_schemes(self) -> None:
+        """A TLS endpoint's addresses are those of TLS."""
+        pem = certificate(tempfile.mkdtemp())
+        endpoint = f"ssl:443:privateKey={pem}"
+        service = self.start(ws=(endpoint,), web=(endpoint, "tcp:80"))
+        self.assertEqual([scheme for scheme, _ in service.ports], ["wss", "https", "http"])
+
+    def test_backlog(self) -> None:
+        """There is room for many who come at once, unless the endpoint says otherwise."""
+        self.start(ws=("tcp:1",), web=("tcp:2:backlog=7",))
+        self.assertEqual([backlog for _, _, backlog, _ in self.reactor.tcpServers], [4096, 7])
+
+    def refuse(self, **settings: Any) -> str:
+        """The words with which a start is refused."""
+
+        def start() -> None:
+            build(Config(**settings), self.reactor).listen()
+
+        return str(self.assertRaises(ConfigError, start))
+
+    def test_no_endpoint(self) -> None:
+        """What is no endpoint is refused by name, with where it was said."""
+        for endpoint in ("nonsense", "tcp:abc", "foo:1", "tcp", "ssl:1:privateKey=/no/file"):
+            words = self.refuse(ws=(endpoint,), said={"ws": "CHATD_LISTEN_WS"})
+            self.assertIn(f"CHATD_LISTEN_WS: {endpoint!r} is no endpoint", words)
+
+    def test_port_taken(self) -> None:
+        """A port in use is named, and those that were free are free again."""
+        closed: list[int] = []
+
+        class Port:
+            def getHost(self) -> IPv4Address:
+                return IPv4Address("TCP", "127.0.0.1", 1)
+
+            def stopListening(self) -> None:
+                closed.append(1)
+
+        def listen(port: int, *_: object, **__: object) -> Port:
+            if port == 1:
+                return Port()
             raise CannotListenError("", port, OSError(98, "Address already in use"))
 
-        self.reactor.listenTCP = taken
-        service = build(Config(), self.reactor)
-        error = self.assertRaises(SystemExit, service.startService)
-        self.assertIn("cannot listen", str(error))
-        self.assertIn("1919", str(error))
-        self.assertFalse(service.running)
+        self.reactor.listenTCP = listen
+        words = self.refuse(ws=("tcp:1",), web=("tcp:2",))
+        self.assertEqual(words, "listen.web: 'tcp:2': cannot listen: Address already in use")
+        self.assertEqual(closed, [1])
 
-    def test_bug_while_listening(self) -> None:
-        """What is no failure to listen is not taken for one."""
+    def test_cannot_listen_at_all(self) -> None:
+        """Whatever else an endpoint stumbles over is one line too."""
 
         def broken(*_: object, **__: object) -> None:
-            raise ZeroDivisionError
+            raise OverflowError("port must be 0-65535")
 
         self.reactor.listenTCP = broken
+        self.assertIn("port must be 0-65535", self.refuse(ws=("tcp:70000",)))
+
+    def test_listens_when_nobody_had_it_listen(self) -> None:
+        """Started without having been told to listen, it does."""
         service = build(Config(), self.reactor)
-        self.assertRaises(ZeroDivisionError, service.startService)
+        service.startService()
+        self.addCleanup(service.stopService)
+        self.assertEqual(len(service.ports), 2)
+
+    def test_descriptors(self) -> None:
+        """More connections than the process may have are refused at the start."""
+        words = self.refuse(connections=1_000_000)
+        self.assertIn("limits.connections: 1000000 need 1000256 descriptors", words)
+        self.assertIn("ulimit -n", words)
 
     def test_stops(self) -> None:
         """What was said is delivered, then everybody gets 1001, and then it is done."""

@@ -42,6 +42,11 @@ class RouteTests(SynchronousTestCase):
         client.send(request("/greet"))
         self.assertIn(b"Hello chatd!", client.transport.taken)
 
+    def test_head_opens_nothing(self) -> None:
+        """Only GET opens a WebSocket."""
+        handshake_of_head = handshake("/plain", host="localhost:1920").replace(b"GET", b"HEAD")
+        self.assertEqual(self.get(handshake_of_head).status, 405)
+
     def test_closed_door(self) -> None:
         """A WebSocket path whose door is shut is not found."""
         self.assertEqual(self.get(handshake("/greeter", host="localhost:1920")).status, 404)

@@ -94,8 +94,6 @@ class OptionsTests(OptionsCase):
         for words, named in (
             (["--bogus"], "bogus"),
             (["extra"], "'extra'"),
-            (["--ws=nonsense"], "--ws: 'nonsense'"),
-            (["--ws=tcp:0", "--web=tcp:abc"], "--web: 'tcp:abc'"),
             (["--allow-origin=a b"], "--allow-origin"),
             (["--config=/nonexistent.toml"], "/nonexistent.toml"),
             (["--database=x.sqlite3"], "--database"),
@@ -148,13 +146,21 @@ class MakeServiceTests(OptionsCase):
         """It is chatd, in a process that was made fit for it."""
         from twisted.internet import reactor
 
-        self.assertIsInstance(from_environment(FREE), ChatService)
+        chatd = from_environment(" ".join(FREE))
+        assert isinstance(chatd, ChatService)
+        self.addCleanup(chatd.stopService)
+        self.assertEqual(len(chatd.ports), 2)
         self.assertIs(reactor.seconds, time.monotonic)
 
     def test_cannot_be_made(self) -> None:
         """What cannot be made ends in one line, of options and of pages."""
-        for words, named in ((["--bogus"], "bogus"), (["--page=/nonexistent"], "/nonexistent")):
-            error = self.assertRaises(SystemExit, from_environment, [*FREE, *words])
+        for words, named in (
+            ("--bogus", "bogus"),
+            ("--page=/nonexistent", "/nonexistent"),
+            ("--ws=nonsense", "--ws: 'nonsense' is no endpoint"),
+            ("--greeting 'half", "quotation"),
+        ):
+            error = self.assertRaises(SystemExit, from_environment, " ".join([*FREE, words]))
             self.assertTrue(str(error).startswith("chatd: "), error)
             self.assertIn(named, str(error))
             self.assertNotIn("\n", str(error))

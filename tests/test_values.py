@@ -95,6 +95,17 @@ class SeveralTests(ValuesCase):
         self.refused(values.several, 1, None, {"a": 1}, ["a", 1], [["a"]])
 
 
+class NetworksTests(ValuesCase):
+    def test_kinds(self) -> None:
+        """Addresses and networks of both kinds are taken, host bits and all."""
+        words = ("10.0.0.5", "10.0.0.1/8", "::1", "2001:db8::/32")
+        self.assertEqual(values.networks(" ".join(words)), words)
+
+    def test_others(self) -> None:
+        """Names and nonsense are refused."""
+        self.refused(values.networks, "proxy.example", "10.0.0.256", "10.0.0.0/33", "1 2 x")
+
+
 class OriginTests(ValuesCase):
     def test_spelling(self) -> None:
         """An origin has one spelling, that of browsers (RFC 6454 6.2)."""

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from twisted.internet.address import IPv4Address
 
+from chatd.errors import BAD_REQUEST, NICK_INVALID
 from tests.support.doors import Client, World
 from tests.support.logs import LogCase
-from tests.support.rfc6455 import BINARY, CLOSE, PING, PONG, TEXT, client_frame, close, handshake
+from tests.support.rfc6455 import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    client_frame,
+    close,
+    handshake,
+)
 
 
 class TalkTests(LogCase):
@@ -60,6 +71,15 @@ class TalkTests(LogCase):
                 "closed 127.0.0.1:40000 / 4001 'see\\x1b you' by peer",
             ],
         )
+
+    def test_errors_pin_nothing(self) -> None:
+        """An error that many saw keeps nothing of them."""
+        world = World()
+        for _ in range(10):
+            world.open("/?nicks=2")
+            world.open("/?nick=admin")
+        self.assertIsNone(BAD_REQUEST.__traceback__)
+        self.assertIsNone(NICK_INVALID.__traceback__)
 
     def test_log_of_a_refused_query(self) -> None:
         """Somebody whose query made no sense was nobody."""
@@ -199,6 +219,28 @@ class LivenessTests(LogCase):
         self.client.say("hello")
         self.world.advance(21)
         self.assertFalse(self.client.transport.lost)
+
+    def test_nothing_taken(self) -> None:
+        """A peer whose kernel takes nothing more is not spared for what it has not taken."""
+        self.client.transport.protocol._link.unsent = lambda: 30_000
+        self.world.advance(46)
+        self.assertTrue(self.client.transport.aborted)
+
+    def test_dawdling(self) -> None:
+        """A message that is not whole within two pings closes with 1008; a whole one does not."""
+        for _ in range(3):
+            self.client.send(client_frame(TEXT, b"a", fin=False))
+            self.world.advance(20)
+            self.client.send(client_frame(CONTINUATION, b"b"))
+            self.world.advance(3)
+        self.assertIsNone(self.client.close)
+        self.client.send(client_frame(TEXT, b"a", fin=False))
+        for _ in range(6):
+            self.world.advance(9)
+            self.client.send(client_frame(PONG))
+        close = self.client.close
+        assert close is not None
+        self.assertEqual(close[0], 1008)
 
     def test_not_while_bytes_are_on_their_way(self) -> None:
         """A peer that is busy taking bytes is not pinged behind them."""

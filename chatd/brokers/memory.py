@@ -33,6 +33,7 @@ class MemoryBroker:
         now_ms: the wall clock, in milliseconds since 1970; it may step.
         new_epoch: makes a name that no stream had before.
         most_pending: how many events may wait for their turn; more are refused.
+        most_bytes: how many bytes of events may.
     """
 
     def __init__(
@@ -42,13 +43,16 @@ class MemoryBroker:
         now_ms: Callable[[], int],
         new_epoch: Callable[[], str],
         most_pending: int,
+        most_bytes: int,
     ) -> None:
         self._later = later
         self._now_ms = now_ms
         self._new_epoch = new_epoch
         self._most_pending = most_pending
+        self._most_bytes = most_bytes
         self._streams: dict[str, _Stream] = {}
         self._pending: list[tuple[_Stream, Message | Relay, Done]] = []
+        self._bytes = 0
         self._deliver: Deliver | None = None
 
     def start(self, deliver: Deliver) -> None:
@@ -80,15 +84,18 @@ class MemoryBroker:
         self._deliver = None
 
     def _accept(self, event: Message | Relay, done: Done) -> None:
-        if self._deliver is None or len(self._pending) >= self._most_pending:
+        size = len(event.payload if isinstance(event, Message) else event.data)
+        full = len(self._pending) >= self._most_pending or self._bytes + size > self._most_bytes
+        if self._deliver is None or full:
             done(UNAVAILABLE)
             return
+        self._bytes += size
         if not self._pending:
             self._later(self._commit)
         self._pending.append((self._streams[event.room], event, done))
 
     def _commit(self) -> None:
-        pending, self._pending = self._pending, []
+        pending, self._pending, self._bytes = self._pending, [], 0
         deliver = self._deliver
         if not pending or deliver is None:
             return

@@ -47,10 +47,11 @@ class Greeter:
         if self._outbox.state is State.GONE:
             return
         said = command.text.encode() if isinstance(command, Say) else command.data
-        log.info("greeter: {length} bytes from {peer}", length=len(said), peer=self._peer)
         if not self._messages.take():
             self._outbox.close(TOO_MANY_REQUESTS.close)
-        elif command == STOP:
+            return
+        log.info("greeter: {length} bytes from {peer}", length=len(said), peer=self._peer)
+        if command == STOP:
             self._outbox.close(NORMAL)
         else:
             self._outbox.put([self._dialect.encode(Notice(ANSWER))])

@@ -24,6 +24,7 @@ from zope.interface import implementer
 
 from chatd.core.outbox import PIECE_BYTES
 from chatd.core.wheel import Deadline
+from chatd.doors.answers import ANSWERS
 from chatd.doors.link import peer_name
 
 if TYPE_CHECKING:
@@ -33,17 +34,10 @@ __all__ = ["ChatChannel", "ChatRequest"]
 
 _HOST = re.compile(rb"[A-Za-z0-9.-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?")
 
-_PHRASES = {
-    400: b"Bad Request",
-    403: b"Forbidden",
-    405: b"Method Not Allowed",
-    413: b"Content Too Large",
-    426: b"Upgrade Required",
-}
-
 _EVERYWHERE = (
     (b"server", b"chatd"),
     (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=(), usb=()"),
     (b"cross-origin-opener-policy", b"same-origin"),
@@ -70,12 +64,12 @@ class ChatRequest(Request):
         # The original writes large and chunked bodies to a temporary file, for any path.
         self.content = BytesIO()
         if length is not None and length > self.channel.site.config.body_bytes:
-            self.channel.refuse(413)
+            self.channel.refuse(413, "a body over the limit")
 
     def handleContentChunk(self, data: bytes) -> None:
         """Twisted: a piece of the body."""
         if self.content.tell() + len(data) > self.channel.site.config.body_bytes:
-            self.channel.refuse(413)
+            self.channel.refuse(413, "a body over the limit")
         else:
             self.content.write(data)
 
@@ -86,14 +80,14 @@ class ChatRequest(Request):
             self.requestHeaders.getRawHeaders(name, []) for name in (b"host", b"origin")
         )
         if len(hosts) != 1 or len(origins) > 1:
-            self.channel.refuse(400)
+            self.channel.refuse(400, "not one Host, or several Origins")
             return
         host = hosts[0].decode("latin-1")
         origin = origins[0].decode("latin-1") if origins else None
         refused = site.access.refuse(host, origin)
         if refused is not None:
-            site.refusals.forbidden(peer_name(self.channel.getPeer()), refused)
-            self.answer(403, b"this page or host name is not allowed; chatd's log says how to")
+            site.journal.forbidden(peer_name(self.channel.getPeer()), refused)
+            self._answer(403)
             return
         super().process()
 
@@ -103,7 +97,7 @@ class ChatRequest(Request):
             body = resrc.render(self)
         except UnsupportedMethod as error:
             self.setHeader(b"allow", b", ".join(error.allowedMethods))
-            self.answer(405, b"this is only to be read")
+            self.answer(405)
             return
         if body is NOT_DONE_YET:
             return
@@ -111,12 +105,19 @@ class ChatRequest(Request):
             self.setHeader(b"content-length", b"%d" % len(body))
         _Pieces(self, b"" if self.method == b"HEAD" else body).begin()
 
-    def answer(self, status: int, words: bytes) -> None:
-        """Answer with an error in a few words."""
-        self.setResponseCode(status, _PHRASES[status])
+    def answer(self, status: int) -> None:
+        """Answer with an error, and log it."""
+        who = peer_name(self.channel.getPeer())
+        self.channel.site.journal.refused(who, status, self.path.decode("latin-1"))
+        self._answer(status)
+
+    def _answer(self, status: int) -> None:
+        phrase, words = ANSWERS[status]
+        body = f"{words}\n".encode()
+        self.setResponseCode(status, phrase.encode())
         self.setHeader(b"content-type", b"text/plain; charset=utf-8")
-        self.setHeader(b"content-length", b"%d" % (len(words) + 1))
-        self.write(b"" if self.method == b"HEAD" else words + b"\n")
+        self.setHeader(b"content-length", b"%d" % len(body))
+        self.write(b"" if self.method == b"HEAD" else body)
         self.finish()
 
     def write(self, data: bytes) -> None:
@@ -195,6 +196,7 @@ class ChatChannel(HTTPChannel):
         self._due: Deadline | None = None
         self._deaf = False
         self._arriving = True
+        self._begun = False
         self.site.channels.add(self)
         self._expect(self.site.config.request_timeout_s)
 
@@ -205,11 +207,37 @@ class ChatChannel(HTTPChannel):
         if not self._arriving:
             self._arriving = True
             self._expect(self.site.config.request_timeout_s)
+        self._begun = True
         super().dataReceived(data)
+
+    def headerReceived(self, line: bytes) -> bool:
+        """Twisted: a header line. A length of thousands of digits makes the original raise."""
+        try:
+            return bool(super().headerReceived(line))
+        except ValueError:
+            self.refuse(400, "a header that is none")
+            return False
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """Twisted: a line over 16 KiB. The original closes without a word."""
+        self.refuse(431, "a line over the limit")
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        """Twisted: a request is none, or its headers are too many or too large."""
+        large = self._receivedHeaderSize > self.totalHeadersSize
+        if large or self._receivedHeaderCount > self.maxHeaders:
+            self.refuse(431, "headers over the limit")
+        else:
+            self.refuse(400, "not a request")
+
+    def _send100Continue(self) -> None:
+        """Twisted: the body is awaited, unless it was refused."""
+        if not self._deaf:
+            super()._send100Continue()
 
     def allContentReceived(self) -> None:
         """Twisted: a request is here, whole."""
-        self._arriving = False
+        self._arriving = self._begun = False
         self._expect(self.site.config.response_timeout_s)
         if not self._deaf:
             super().allContentReceived()
@@ -232,13 +260,14 @@ class ChatChannel(HTTPChannel):
         if rest:
             self.dataReceived(rest)
 
-    def refuse(self, status: int) -> None:
-        """Answer a request before it is whole, and take nothing more."""
+    def refuse(self, status: int, why: str) -> None:
+        """Answer a request before it is whole, log why, and take nothing more."""
         if self._deaf:
             return
         self._deaf = True
-        phrase = _PHRASES[status]
-        self.site.refusals.refused(peer_name(self.getPeer()), status, phrase.decode())
+        self.clearLineBuffer()  # or the parser would go on with the lines it has
+        phrase = ANSWERS[status][0].encode()
+        self.site.journal.refused(peer_name(self.getPeer()), status, why)
         self.transport.write(
             b"HTTP/1.1 %d %s\r\nServer: chatd\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
             % (status, phrase)
@@ -272,10 +301,22 @@ class ChatChannel(HTTPChannel):
     def _expect(self, delay_s: float) -> None:
         if self._due is not None:
             self._due.cancel()
-        self._due = self.site.wheel.after(delay_s, self.end)
+        self._due = self.site.wheel.after(delay_s, self._late)
+
+    def _late(self) -> None:
+        if self._begun and not self._deaf:
+            who = peer_name(self.getPeer())
+            self.site.journal.refused(who, 408, "request not finished in time")
+        self.end()
 
     def end(self) -> None:
-        """Close the connection: politely, and then for certain."""
+        """Close the connection: politely, and then for certain.
+
+        TLS goes on reading until the other side agrees, and nothing of it may move a deadline.
+        """
+        self._deaf = True
+        if self._due is not None:
+            self._due.cancel()
         self.loseConnection()
         self._due = self.site.wheel.after(
             self.site.config.linger_timeout_s, self.transport.abortConnection

@@ -8,8 +8,8 @@ fills in `judge`, `opened`, `received` and `ended`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerProtocol
 from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
@@ -17,14 +17,14 @@ from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatd.config import Config
 from chatd.core.throttle import Throttle
-from chatd.core.wheel import Deadline, Wheel
+from chatd.core.wheel import Deadline
+from chatd.doors.answers import ANSWERS, MORE_HEADERS
 from chatd.doors.link import host_of, peer_name, set_no_delay
-from chatd.doors.refusals import Refusals
 from chatd.errors import INTERNAL, LOST, POLICY, Close
+from chatd.wire.frames import BINARY
 
-__all__ = ["OPTIONS", "GuardedFactory", "GuardedProtocol"]
+__all__ = ["OPTIONS", "GuardedProtocol"]
 
 log = Logger()
 
@@ -47,32 +47,8 @@ OPTIONS: dict[str, Any] = {
 _END_OF_HEAD = b"\r\n\r\n"
 _HEAD_BYTES = frozenset(b"\t\r\n" + bytes(range(0x20, 0x7F)))
 _LARGEST_CONTROL = 125  # RFC 6455 5.5
-
-_ANSWERS = {
-    400: ("Bad Request", "not a WebSocket handshake that chatd understands"),
-    403: ("Forbidden", "this page or host name is not allowed; chatd's log says how to allow it"),
-    404: ("Not Found", "no such door"),
-    405: ("Method Not Allowed", "only GET opens a WebSocket"),
-    426: ("Upgrade Required", "this is a WebSocket; connect to it with ws://"),
-    431: ("Request Header Fields Too Large", "the handshake is too large"),
-    500: ("Internal Server Error", "internal error"),
-    503: ("Service Unavailable", "too many connections, try again later"),
-    505: ("HTTP Version Not Supported", "HTTP/1.1, please"),
-}
-_MORE_HEADERS = {
-    405: [("Allow", "GET")],
-    426: [("Upgrade", "websocket")],
-    503: [("Retry-After", "10")],
-}
-
-
-class GuardedFactory(Protocol):
-    """What a guarded protocol needs of its factory."""
-
-    config: Config
-    wheel: Wheel
-    refusals: Refusals
-    reactor: Any
+_PIECES = 64  # of a frame that are kept apart; more are joined
+_LAST_FRAMES = 64  # that are read after our Close, of which the peer's should be one
 
 
 class _Mute:
@@ -90,6 +66,7 @@ class GuardedProtocol(WebSocketServerProtocol):
     factory: Any
     transport: Any
     message_data: Any
+    frame_data: Any
     localCloseReason: Any
     localCloseCode: Any
 
@@ -97,6 +74,10 @@ class GuardedProtocol(WebSocketServerProtocol):
 
     def judge(self, request: ConnectionRequest, host: str) -> int:
         """Whether a well-formed handshake from an address is accepted: 0, or a status."""
+        raise NotImplementedError
+
+    def forbidden(self, headers: Mapping[str, str]) -> bool:
+        """Whether the page or the host name is not ours, which is then logged."""
         raise NotImplementedError
 
     def knows(self, path: str) -> bool:
@@ -130,17 +111,19 @@ class GuardedProtocol(WebSocketServerProtocol):
 
         Hole: Autobahn reads its own option before it is set, so TCP_NODELAY never is.
         """
-        guarded: GuardedFactory = self.factory
-        config = guarded.config
+        config = self.factory.config
         self.who = peer_name(self.transport.getPeer())
         self.lost_because = LOST
         self._controls = Throttle(
-            config.control_per_s, config.control_burst, guarded.reactor.seconds
+            config.control_per_s, config.control_burst, self.factory.reactor.seconds
         )
         self._due: Deadline | None = None
         self._head = bytearray()
         self._fragments = 0
-        self._heard = False
+        self._messages = 0
+        self._under_way = 0
+        self._last_frames = _LAST_FRAMES
+        self.heard = False
         self._deaf = False
         super().connectionMade()
         set_no_delay(self.transport)
@@ -151,7 +134,7 @@ class GuardedProtocol(WebSocketServerProtocol):
 
         Hole: an exception leaves a broken parser behind an open connection.
         """
-        self._heard = True
+        self.heard = True
         try:
             if self.state == self.STATE_CONNECTING:
                 self._handshake_received(data)
@@ -196,7 +179,7 @@ class GuardedProtocol(WebSocketServerProtocol):
             log.failure("judging a handshake of {peer} failed", peer=self.who)
             status = 500
         if status:
-            raise ConnectionDeny(status, _ANSWERS[status][1])
+            raise ConnectionDeny(status, ANSWERS[status][1])
 
     def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
         """Answer a handshake that fails, in our words.
@@ -205,15 +188,19 @@ class GuardedProtocol(WebSocketServerProtocol):
         """
         if code == 426 and not self.knows(self.http_request_path):
             code = 404
+        if code in (404, 405, 426) and self.forbidden(self.http_headers):
+            code = 403
+        if code == 404:
+            reason = f"nothing at {self.http_request_path}"
         if code != 403:  # logged by who judged, with the flag that would allow it
-            self.factory.refusals.refused(self.who, code, reason)
-        phrase, words = _ANSWERS.get(code, _ANSWERS[400])
+            self.factory.journal.refused(self.who, code, reason)
+        phrase, words = ANSWERS.get(code, ANSWERS[400])
         headers = [
             ("Server", "chatd"),
             ("Connection", "close"),
             ("Content-Type", "text/plain; charset=utf-8"),
             ("Content-Length", str(len(words) + 1)),
-            *_MORE_HEADERS.get(code, responseHeaders or []),
+            *MORE_HEADERS.get(code, responseHeaders or []),
         ]
         lines = [f"HTTP/1.1 {code} {phrase}", *(f"{name}: {value}" for name, value in headers)]
         self.sendData(("\r\n".join(lines) + f"\r\n\r\n{words}\n").encode("latin-1"))
@@ -242,7 +229,18 @@ class GuardedProtocol(WebSocketServerProtocol):
     def onMessageBegin(self, isBinary: bool) -> None:
         """Autobahn: the first frame of a message."""
         self._fragments = 0
+        self._messages += 1
         super().onMessageBegin(isBinary)
+
+    def onFrameBegin(self) -> None:
+        """Autobahn: a frame.
+
+        Hole: after our Close, frames are parsed for as long as they come, at full cost.
+        """
+        if self.state == self.STATE_CLOSING:
+            self._last_frames -= 1
+            self._deaf = self._deaf or self._last_frames < 0
+        super().onFrameBegin()
 
     def onMessageFrameBegin(self, length: int) -> None:
         """Autobahn: a frame of a message.
@@ -257,11 +255,15 @@ class GuardedProtocol(WebSocketServerProtocol):
     def onFrameData(self, payload: bytes) -> Any:
         """Autobahn: some payload of a frame.
 
-        Hole: an oversize control frame fails the connection, and is collected all the same.
+        Holes: an oversize control frame fails the connection, and is collected all the same;
+        payload that comes a byte at a time is kept in as many objects.
         """
         if self.failedByMe and self.current_frame.length > _LARGEST_CONTROL:
             payload = b""
-        return super().onFrameData(payload)
+        goes_on = super().onFrameData(payload)
+        if self.current_frame.opcode <= BINARY and len(self.frame_data or ()) > _PIECES:
+            self.frame_data = [b"".join(self.frame_data)]
+        return goes_on
 
     def onMessageEnd(self) -> None:
         """Autobahn: the last frame of a message. The original makes a Deferred for each."""
@@ -365,28 +367,28 @@ class GuardedProtocol(WebSocketServerProtocol):
         except Exception:
             log.failure("ending {peer} failed", peer=self.who)
 
-    def how_it_ended(self) -> tuple[str, int, str]:
-        """Who ended it, with which code and words (RFC 6455 7.1.5: 1005 is "none given")."""
-        if self.closedByMe:
-            return "chatd", self.localCloseCode or 1005, (self.localCloseReason or b"").decode()
-        if self.wasClean:
-            return "peer", self.remoteCloseCode or 1005, self.remoteCloseReason or ""
-        by = "peer" if self.lost_because is LOST else "chatd"
-        return by, self.lost_because.code, self.lost_because.reason
-
     def expect(self, delay_s: float, otherwise: Callable[[], None]) -> None:
-        """Replace the one deadline of this connection."""
+        """Have something done later, unless something else is expected first.
+
+        A connection has one deadline, for what it does next: finish its handshake, be pinged,
+        give a sign of life, answer our Close, take its last bytes. Beginning with the next
+        cancels that of the one before.
+        """
         if self._due is not None:
             self._due.cancel()
         self._due = self.factory.wheel.after(delay_s, otherwise)
 
-    def heard(self, *, since: bool) -> bool:
-        """Whether any byte came since the last call with `since`, which starts anew."""
-        heard, self._heard = self._heard, self._heard and not since
-        return heard
+    def dawdles(self) -> bool:
+        """Whether the message that was under way at the last call still is.
+
+        Hole: a message may take for ever. Asked now and then, this costs no timer a message.
+        """
+        before = self._under_way
+        self._under_way = self._messages if self.inside_message else 0
+        return before != 0 and before == self._under_way
 
     def _handshake_too_slow(self) -> None:
-        self.factory.refusals.refused(self.who, 408, "handshake not finished in time")
+        self.factory.journal.refused(self.who, 408, "handshake not finished in time")
         self.drop()
 
     def _failed(self, doing: str) -> None:

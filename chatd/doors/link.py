@@ -6,16 +6,14 @@ import fcntl
 import struct
 import termios
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IAddress, IPushProducer, ITCPTransport
 from twisted.internet.tcp import Connection
 from twisted.protocols.policies import ProtocolWrapper
 from zope.interface import implementer
 
-if TYPE_CHECKING:
-    from chatd.core.outbox import Outbox
-    from chatd.errors import Close
+from chatd.core.outbox import HIGH_WATER_BYTES, Outbox
+from chatd.errors import Close
 
 __all__ = ["Link", "host_of", "peer_name", "set_no_delay", "unsent_bytes"]
 
@@ -87,6 +85,8 @@ class Link:
         self._outbox = outbox
         self._transport.unregisterProducer()  # under a Site its channel is registered
         self._transport.registerProducer(self, True)
+        if self._direct:
+            self._transport.bufferSize = HIGH_WATER_BYTES
 
     def write(self, data: bytes) -> None:
         """See `Peer.write`."""

@@ -61,6 +61,10 @@ class Paths:
         if config.greeter:
             self._open[GREETER] = self._greeter
 
+    def on_both_ports(self) -> list[str]:
+        """The paths that the site opens too; at its / is the page."""
+        return [path for path in self._open if path != "/"]
+
     def __contains__(self, path: str) -> bool:
         """Whether there is a door at this path."""
         return path in self._open

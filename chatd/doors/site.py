@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.interfaces import IAddress
+from twisted.web.error import UnsupportedMethod
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
@@ -18,8 +19,8 @@ from chatd.core.wheel import Wheel
 from chatd.doors.access import Access
 from chatd.doors.admission import Admission
 from chatd.doors.channel import ChatChannel, ChatRequest
+from chatd.doors.journal import Journal
 from chatd.doors.link import host_of
-from chatd.doors.refusals import Refusals
 from chatd.doors.websocket import ChatFactory
 
 __all__ = ["ChatSite", "Greet", "WebSocketPath"]
@@ -52,15 +53,17 @@ class WebSocketPath(Resource):
 
     def render_GET(self, request: ChatRequest) -> bytes | int:
         """Hand the socket over, with the request as it came."""
+        if request.method != b"GET":  # Twisted has HEAD rendered as GET
+            raise UnsupportedMethod([b"GET"])
         if not request.requestHeaders.hasHeader(b"upgrade"):
             request.setHeader(b"upgrade", b"websocket")
-            request.answer(426, b"this is a WebSocket; connect to it with ws://")
+            request.answer(426)
             return NOT_DONE_YET
         channel = request.channel
         # What was sent before the answer would vanish between the two parsers (RFC 6455 4.1
         # has the client wait), and a body has no place in a handshake.
         if channel.clearLineBuffer() or request.content.read():
-            channel.refuse(400)
+            channel.refuse(400, "data before the handshake was answered")
             return NOT_DONE_YET
         lines = [b"GET %s %s" % (request.uri, request.clientproto)]
         for name, values in request.requestHeaders.getAllRawHeaders():
@@ -81,7 +84,7 @@ class ChatSite(Site):
         strict: whether answers carry the Content-Security-Policy of our own page.
         access: which pages and host names are ours.
         admission: counts sockets, those of the WebSocket port too.
-        refusals: logs who was refused.
+        journal: logs who was refused.
         wheel: for all deadlines.
         reactor: for the time.
     """
@@ -99,7 +102,7 @@ class ChatSite(Site):
         strict: bool,
         access: Access,
         admission: Admission,
-        refusals: Refusals,
+        journal: Journal,
         wheel: Wheel,
         reactor: Any,
     ) -> None:
@@ -108,7 +111,7 @@ class ChatSite(Site):
         self.strict = strict
         self.access = access
         self.admission = admission
-        self.refusals = refusals
+        self.journal = journal
         self.wheel = wheel
         self.channels: set[ChatChannel] = set()
         self.closing = False

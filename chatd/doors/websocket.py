@@ -7,14 +7,15 @@ outbox of the connection and its `Link`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from autobahn.twisted.websocket import WebSocketServerFactory
 from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Protocol, connectionDone
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatd.config import Config
@@ -23,14 +24,12 @@ from chatd.core.wheel import Wheel
 from chatd.doors.access import Access
 from chatd.doors.admission import Admission
 from chatd.doors.guards import OPTIONS, GuardedProtocol
+from chatd.doors.journal import Journal
 from chatd.doors.link import Link, host_of
 from chatd.doors.paths import Paths, Talk
-from chatd.doors.refusals import Refusals
-from chatd.errors import NO_PONG, SHUTDOWN, ChatError
+from chatd.errors import LOST, NO_PONG, SHUTDOWN, ChatError
 
 __all__ = ["ChatFactory", "ChatProtocol"]
-
-log = Logger()
 
 
 class ChatProtocol(GuardedProtocol):
@@ -63,10 +62,7 @@ class ChatProtocol(GuardedProtocol):
     def judge(self, request: ConnectionRequest, host: str) -> int:
         """See `GuardedProtocol.judge`."""
         factory = self.factory
-        headers = request.headers
-        refused = factory.access.refuse(headers.get("host"), headers.get("origin"))
-        if refused is not None:
-            factory.refusals.forbidden(self.who, refused)
+        if self.forbidden(request.headers):
             return 403
         if not self.knows(request.path):
             return 404
@@ -74,6 +70,13 @@ class ChatProtocol(GuardedProtocol):
             return 503
         self.admitted_from = host
         return 0
+
+    def forbidden(self, headers: Mapping[str, str]) -> bool:
+        """See `GuardedProtocol.forbidden`."""
+        refused = self.factory.access.refuse(headers.get("host"), headers.get("origin"))
+        if refused is not None:
+            self.factory.journal.forbidden(self.who, refused)
+        return refused is not None
 
     def knows(self, path: str) -> bool:
         """See `GuardedProtocol.knows`."""
@@ -94,14 +97,14 @@ class ChatProtocol(GuardedProtocol):
         path = self.http_request_path
         title = "nobody"
         try:
-            self._talk = self.factory.paths.open(
-                path, self.http_request_params, self._outbox, self.who
-            )
+            # Autobahn's own parsing takes "?room=" for no room at all.
+            query = parse_qs(urlsplit(self.http_request_uri).query, keep_blank_values=True)
+            self._talk = self.factory.paths.open(path, query, self._outbox, self.who)
             title = self._talk.conversation.title
         except ChatError as error:
             error.with_traceback(None)  # or each raise of the same object adds to it
             self._outbox.close(error.close)
-        log.info("opened {peer} {path} {title}", peer=self.who, path=path, title=title)
+        self.factory.journal.opened(self.who, path, title)
 
     def received(self, payload: bytes, binary: bool) -> None:
         """See `GuardedProtocol.received`."""
@@ -122,17 +125,18 @@ class ChatProtocol(GuardedProtocol):
         if self._outbox is None:
             return
         self._outbox.lost()
-        by, code, reason = self.how_it_ended()
-        log.info(
-            "closed {peer} {path} {code} {reason!r} by {by}",
-            peer=self.who,
-            path=self.http_request_path,
-            code=code,
-            reason=reason,
-            by=by,
-        )
+        self.factory.journal.closed(self.who, self.http_request_path, *self.how_it_ended())
         if self._talk is not None:
             self._talk.conversation.lost()
+
+    def how_it_ended(self) -> tuple[str, int, str]:
+        """Who ended it, with which code and words (RFC 6455 7.1.5: 1005 is "none given")."""
+        if self.closedByMe:
+            return "chatd", self.localCloseCode or 1005, (self.localCloseReason or b"").decode()
+        if self.wasClean:
+            return "peer", self.remoteCloseCode or 1005, self.remoteCloseReason or ""
+        by = "peer" if self.lost_because is LOST else "chatd"
+        return by, self.lost_because.code, self.lost_because.reason
 
     def goodbye(self) -> None:
         """The server stops: close with 1001, or drop what is not open yet."""
@@ -146,13 +150,15 @@ class ChatProtocol(GuardedProtocol):
             self._talk.conversation.drained()
 
     def _ping(self) -> None:
-        """Ask for a sign of life, unless bytes are on their way, which have their own limit."""
+        """Ask for a sign of life, unless the peer is lagging, which has its own limit."""
         assert self._link is not None
         config = self.factory.config
-        if self.takes_pongs() and not self._link.unsent():
-            self.heard(since=True)
+        if self.dawdles():
+            self.offended()
+        elif self.takes_pongs():
+            self.heard = False
+            taken = self._link.written - self._link.unsent()
             self.sendPing()
-            taken = self._link.written
             self.expect(config.pong_timeout_s, lambda: self._pong_due(taken))
         else:
             self.expect(config.ping_interval_s, self._ping)
@@ -162,7 +168,7 @@ class ChatProtocol(GuardedProtocol):
         assert self._link is not None
         config = self.factory.config
         unsent = self._link.unsent()
-        if self.heard(since=False) or (unsent and self._link.written - unsent > taken):
+        if self.heard or (unsent and self._link.written - unsent > taken):
             self.expect(max(config.ping_interval_s - config.pong_timeout_s, 1), self._ping)
         else:
             self.lost_because = NO_PONG
@@ -177,7 +183,7 @@ class ChatFactory(WebSocketServerFactory):
         paths: where a handshake may lead.
         access: which pages and host names are ours.
         admission: counts sockets and connections, those of the site's port too.
-        refusals: logs who was not let in.
+        journal: logs who was not let in.
         wheel: for all deadlines.
         reactor: for the time.
     """
@@ -191,7 +197,7 @@ class ChatFactory(WebSocketServerFactory):
         paths: Paths,
         access: Access,
         admission: Admission,
-        refusals: Refusals,
+        journal: Journal,
         wheel: Wheel,
         reactor: Any,
     ) -> None:
@@ -200,13 +206,12 @@ class ChatFactory(WebSocketServerFactory):
         self.paths = paths
         self.access = access
         self.admission = admission
-        self.refusals = refusals
+        self.journal = journal
         self.wheel = wheel
         self.connections: set[ChatProtocol] = set()
         self.closing = False
         self._all_gone: Deferred[None] | None = None
         self.setProtocolOptions(
-            maxFramePayloadSize=config.message_bytes,
             maxMessagePayloadSize=config.message_bytes,
             **OPTIONS,
         )

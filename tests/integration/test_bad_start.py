@@ -60,6 +60,30 @@ CASES = {
     "other port in use": Case(
         ("--web", "tcp:{taken}:interface=127.0.0.1"), ("--web", "{taken}", "in use"), kinds=ONE
     ),
+    "one port for both": Case(
+        ("--ws", "tcp:{free}:interface=127.0.0.1", "--web", "tcp:{free}:interface=127.0.0.1"),
+        ("--web", "{free}", "in use"),
+        kinds=EVERYWHERE,
+    ),
+    "endpoint of a variable": Case(
+        ("--web", "tcp:{free}:interface=127.0.0.1"),
+        ("CHATD_LISTEN_WS", "'nonsense'"),
+        env={"CHATD_LISTEN_WS": "nonsense"},
+        listen=False,
+        kinds=ONE,
+    ),
+    "half a quotation": Case(
+        ("--greeting", "x"),
+        ("quotation",),
+        env={"CHATD_OPTIONS": "--ws 'tcp:1"},
+        kinds=("twistd -ny chatd.tac", "twistd -y chatd.tac"),
+    ),
+    "more connections than descriptors": Case(
+        (),
+        ("CHATD_LIMITS_CONNECTIONS", "1000000", "ulimit -n"),
+        env={"CHATD_LIMITS_CONNECTIONS": "1000000"},
+        kinds=ONE,
+    ),
     "foreign address": Case(
         ("--ws", "tcp:{free}:interface=192.0.2.1"),
         ("--ws", "192.0.2.1", "cannot listen"),
@@ -108,7 +132,7 @@ CASES = {
     ),
     "bad proxy": Case(
         (),
-        ("limits.trusted_proxies", "'nobody'"),
+        ("CHATD_LIMITS_TRUSTED_PROXIES", "'nobody'"),
         env={"CHATD_LIMITS_TRUSTED_PROXIES": "nobody"},
         kinds=ONE,
     ),

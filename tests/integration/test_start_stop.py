@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from contextlib import ExitStack
@@ -88,6 +89,32 @@ def test_mute_peers_do_not_hold_it_up(kind: str) -> None:
             assert status == -signal.SIGTERM
         assert "did not end" not in daemon.log()
         del mute, strangers
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_impatience(number: signal.Signals) -> None:
+    """A second signal while it stops changes nothing and makes no noise in the log."""
+    with running() as daemon, Client(daemon.ws):
+        daemon.tell(number)
+        until(lambda: "stopping" in daemon.log(), "its first word")
+        daemon.tell(number)
+        daemon.tell(number)
+        until(lambda: not daemon.is_running, "its end", STOP_S)
+        assert daemon.status() == -number
+        assert "stopped" in daemon.log()
+
+
+def test_json_of_a_daemon() -> None:
+    """A daemon can log as JSON too, to a file of its own, from its start to its stop."""
+    with running(kind="twistd --logger=chatd.logs.json_file") as daemon:
+        with greeted(daemon):
+            pass
+        file = daemon.folder / "chatd.log.json"
+        until(lambda: "closed" in file.read_text(), "what it says of a client")
+        daemon.stop()
+        texts = [json.loads(line)["text"] for line in file.read_text().splitlines()]
+        assert any(text.startswith("chatd ") and text.endswith(" started") for text in texts)
+        assert "stopped" in texts
 
 
 @pytest.mark.parametrize("kind", ["twistd -n", "twistd", "chatd serve"])

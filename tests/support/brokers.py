@@ -24,4 +24,5 @@ def memory_broker(clock: Clock, *, most_pending: int = 1000) -> MemoryBroker:
         now_ms=lambda: round(clock.seconds() * 1000),
         new_epoch=lambda: f"epoch-{next(epochs)}",
         most_pending=most_pending,
+        most_bytes=1_000_000,
     )

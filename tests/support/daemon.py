@@ -106,7 +106,7 @@ def command(kind: str, options: list[str]) -> tuple[list[str], dict[str, str]]:
     """How chatd is started in one of the `KINDS`.
 
     Args:
-        kind: the words people type.
+        kind: the words people type before chatd's own options.
         options: chatd's own.
 
     Returns:
@@ -149,7 +149,7 @@ class Daemon:
         self.kind = kind
         self.folder = folder
         self.ws, self.web = ports
-        self.in_background = kind in BACKGROUND
+        self.in_background = kind.startswith("twistd") and " -n" not in kind
         words, needed = command(kind, options)
         with (folder / "printed").open("ab") as printed:
             self._process = subprocess.Popen(

@@ -25,7 +25,15 @@ A setting is a key of the TOML file that `--config FILE` or `CHATD_CONFIG` names
 
 The same as variables, several values being separated by spaces:
 
-    CHATD_LISTEN_WS="tcp:1919 tcp6:1919" CHATD_LIMITS_PUBLISH_PER_S=50 twistd -n chatd
+    CHATD_LISTEN_WS="tcp:1919 unix:/run/chatd.sock" CHATD_LIMITS_PUBLISH_PER_S=50 twistd -n chatd
+
+Two things are twistd's to choose, before the name: where the log goes (`twistd --logfile=FILE
+chatd`; as a daemon `twistd.log`, in the foreground the terminal) and what it looks like. As JSON,
+one object a line:
+
+    twistd -n --logger=chatd.logs.json_lines chatd    (foreground: to the terminal)
+    chatd serve --logger chatd.logs.json_lines        (the same)
+    twistd --logger=chatd.logs.json_file chatd        (daemon: to chatd.log.json, 10 old ones kept)
 
 An unknown key, or a value that makes no sense, ends the start with a line that names it. `_s` is in
 seconds, `_bytes` in bytes.

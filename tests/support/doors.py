@@ -21,8 +21,8 @@ from chatd.core.throttle import Throttle
 from chatd.core.wheel import TICK_S, Wheel
 from chatd.doors.access import Access
 from chatd.doors.admission import Admission
+from chatd.doors.journal import Journal
 from chatd.doors.paths import Paths
-from chatd.doors.refusals import Refusals
 from chatd.doors.site import ChatSite, Greet, WebSocketPath
 from chatd.doors.websocket import ChatFactory
 from tests.support.rfc6455 import CLOSE, TEXT, client_frame, handshake, server_frames
@@ -210,6 +210,7 @@ class World:
             now_ms=lambda: int(self.clock.seconds() * 1000),
             new_epoch=self.new_id,
             most_pending=self.config.pending_messages,
+            most_bytes=self.config.pending_bytes,
         )
         self.hub = Hub(self.broker)
         self.access = Access(
@@ -223,14 +224,17 @@ class World:
             most_per_address=self.config.connections_per_address,
             trusted_proxies=self.config.trusted_proxies,
         )
-        self.refusals = Refusals(Throttle(5, 20, self.clock.seconds))
+        self.journal = Journal(
+            connections=Throttle(50, 1000, self.clock.seconds),
+            refusals=Throttle(5, 20, self.clock.seconds),
+        )
         self.paths = Paths(self.config, self.hub, seconds=self.clock.seconds, new_id=self.new_id)
         self.factory = ChatFactory(
             self.config,
             paths=self.paths,
             access=self.access,
             admission=self.admission,
-            refusals=self.refusals,
+            journal=self.journal,
             wheel=self.wheel,
             reactor=self.clock,
         )
@@ -248,7 +252,7 @@ class World:
             strict=strict,
             access=self.access,
             admission=self.admission,
-            refusals=self.refusals,
+            journal=self.journal,
             wheel=self.wheel,
             reactor=self.clock,
         )

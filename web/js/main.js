@@ -43,6 +43,9 @@ const connection = new Connection({
   random: Math.random,
   onState(state) {
     banner.showState(state);
+    if (state.name === "open") {
+      composer.connectionIsBack();
+    }
     if (state.name === "open" && lostAt !== null) {
       const now = new Date();
       const [from, to] = [clockTime(lostAt), clockTime(now)];
@@ -57,7 +60,7 @@ const connection = new Connection({
   onMessage: (content) => log.addMessage(content, new Date()),
 });
 
-new Composer({
+const composer = new Composer({
   form: byId("composer"),
   send(text) {
     const sent = connection.send(text);

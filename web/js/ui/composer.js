@@ -31,6 +31,8 @@ export class Composer {
   #field;
   #send;
   #showError;
+  // Whether the error line says that there was no connection.
+  #waits = false;
 
   /**
    * @param {object} parts
@@ -56,8 +58,17 @@ export class Composer {
     }
   }
 
+  /** Say that what could not be sent can be now. */
+  connectionIsBack() {
+    if (this.#waits) {
+      this.#waits = false;
+      this.#showError("The connection is back: the text in the field can be sent now.");
+    }
+  }
+
   #submit() {
     this.#field.focus();
+    this.#waits = false;
     const text = this.#field.value;
     if (text.trim() === "") {
       return;
@@ -66,6 +77,7 @@ export class Composer {
     if (words !== null) {
       this.#showError(words);
     } else if (!this.#send(text)) {
+      this.#waits = true;
       this.#showError(
         "Not sent: there was no connection. The text is still in the field; send it again once the WebSocket is open.",
       );
@@ -89,6 +101,7 @@ export class Composer {
     const text = this.#field.value;
     this.#field.rows = Math.min(MAX_LINES, text.split("\n").length);
     if (text === "") {
+      this.#waits = false;
       this.#showError("");
     }
   }

@@ -353,6 +353,12 @@ class DeadlineTests(LogCase):
             self.client.transport.take()
         self.assertEqual(self.client.transport.taken.count(b"HTTP/1.1 200"), 100)
 
+    def test_errors_pile_up(self) -> None:
+        """Nor are errors: the requests that were read wait for those before them to be taken."""
+        self.client.transport.reads = False
+        self.client.send(request("/greet", method="BREW") * 1000)
+        self.assertLess(len(self.client.transport.unsent), 70_000)
+
     def test_answers_read_late(self) -> None:
         """Requests that waited for their turn are answered when the others were taken."""
         self.client.transport.reads = False

@@ -292,5 +292,6 @@ class ChatService(Service):
                 log.failure("stopping", failure)
         if self._sockets.connections:
             log.warn("{count} connections did not end", count=len(self._sockets.connections))
-        self._turning.stop()
+        if self._turning.running:  # not when it listened and was never started
+            self._turning.stop()
         log.info("stopped")

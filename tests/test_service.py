@@ -269,6 +269,13 @@ class ServiceTests(LogCase):
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
         self.assertEqual(self.lines[-1], "stopped")
 
+    def test_stops_what_never_started(self) -> None:
+        """Listening and not yet started, it can be stopped, and its ports are closed."""
+        service = build(Config(), self.reactor)
+        service.listen()
+        self.successResultOf(service.stopService())
+        self.assertEqual(service.ports, [])
+
     def test_gives_up(self) -> None:
         """What does not end by itself does not keep the process."""
         service = self.start()

@@ -147,6 +147,7 @@ def test_server_comes_back(windows: Windows) -> None:
         windows.allowed = ""
         expect(rows(page).filter(has_text="Not connected")).to_have_count(1)
         expect(field).to_have_value("typed while away")
+        expect(page.get_by_role("alert")).to_contain_text("The connection is back")
         with Client(again.ws) as client:
             client.read()
             field.press("Enter")

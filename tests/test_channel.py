@@ -359,6 +359,18 @@ class DeadlineTests(LogCase):
         self.client.send(request("/greet", method="BREW") * 1000)
         self.assertLess(len(self.client.transport.unsent), 70_000)
 
+    def test_requests_that_wait(self) -> None:
+        """Requests that wait for an answer before them shorten none of its time."""
+        self.client.transport.reads = False
+        self.client.send(request("/big") + request("/medium"))
+        for _ in range(2):
+            self.client.transport.taken += self.client.transport.unsent
+            self.client.transport.unsent = b""
+            self.client.transport.protocol.resumeProducing()  # as when the kernel took it all
+            self.world.advance(11)
+        self.assertFalse(self.client.transport.disconnecting)
+        self.assertEqual(self.lines, [])
+
     def test_answers_read_late(self) -> None:
         """Requests that waited for their turn are answered when the others were taken."""
         self.client.transport.reads = False

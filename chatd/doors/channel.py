@@ -204,10 +204,11 @@ class ChatChannel(HTTPChannel):
         """Twisted: bytes came."""
         if self._deaf:
             return
-        if not self._arriving:
-            self._arriving = True
-            self._expect(self.site.config.request_timeout_s)
-        self._begun = True
+        if not self.paused:  # else it only waits, behind an answer that has its own deadline
+            if not self._arriving:
+                self._arriving = True
+                self._expect(self.site.config.request_timeout_s)
+            self._begun = True
         super().dataReceived(data)
 
     def headerReceived(self, line: bytes) -> bool:

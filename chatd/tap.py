@@ -24,6 +24,7 @@ Examples:
   chatd serve --ws tcp:1919 --web tcp:1920         everybody on the LAN
   chatd serve --public-url https://chat.example    behind a proxy
   chatd serve --page ./my-page --greeter           somebody's own page
+  chatd serve --logger chatd.logs.json_lines       log as JSON lines
   twistd chatd --config /etc/chatd.toml            as a daemon, log in ./twistd.log
 """
 

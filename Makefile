@@ -5,7 +5,7 @@ PYTHON ?= python3
 ARGS ?=
 
 APT_LINE := sudo apt install git make python3-venv
-TEST_APT_LINE := sudo apt install chromium nodejs npm
+TEST_APT_LINE := sudo apt install chromium nodejs npm strace
 
 BIN := .venv/bin
 PYTEST ?= $(BIN)/pytest
@@ -37,7 +37,7 @@ test: .venv/.test .venv/.node ## run all tests with both runners, in random orde
 	  $(PYTEST) -rs --junit-xml=.venv/tests.xml || status=1; \
 	  PYTHONWARNINGS=error $(TRIAL) --random=0 tests || status=1; \
 	  $(BIN)/python .ci/skipped .venv/tests.xml; \
-	  for program in "chromium chromium-browser google-chrome" "node nodejs" npm; do \
+	  for program in "chromium chromium-browser google-chrome" "node nodejs" npm strace; do \
 	    command -v $$program >/dev/null || missing="$$missing $${program%% *}"; \
 	  done; \
 	  [ -z "$$missing" ] || echo "Not here:$$missing. To test that too: $(TEST_APT_LINE)"; \

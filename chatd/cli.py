@@ -13,16 +13,19 @@ _HELP = """\
 Usage: chatd [command] [options]
 
 Commands:
-  serve    run the daemon in the foreground; the command when none is given
+  serve     run the daemon in the foreground; the command when none is given
+  backup    copy the database, while the daemon runs or not
+  verify    look through the database or a backup
 
 Options:
-  --help       this text; chatd serve --help lists the options of serve
+  --help       this text; chatd COMMAND --help lists the options of a command
   --version    the version
 
 Examples:
   chatd serve                                 open http://localhost:1920
   chatd serve --ws tcp:1919 --web tcp:1920    for everybody on the LAN
   chatd serve --logger chatd.logs.json_lines  log as JSON lines
+  chatd backup chat-monday.sqlite3            a copy of the database
   twistd chatd                                as a daemon, log in ./twistd.log
 """
 
@@ -34,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: words after the program's name; None: the process's own.
 
     Raises:
-        SystemExit: with status 2 for an unknown command; otherwise as the command ends.
+        SystemExit: status 2 for an unknown command or option; otherwise as the command ends.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] in (["--help"], ["-h"]):
@@ -45,42 +48,73 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _serve(words)
     elif words[0] == "serve":
         _serve(words[1:])
+    elif words[0] in ("backup", "verify"):
+        from chatd.commands import COMMANDS
+
+        COMMANDS[words[0]](words[1:])
     else:
-        print(f"chatd: unknown command {words[0]!r}; see chatd --help", file=sys.stderr)  # noqa: T201
-        raise SystemExit(2)
+        raise _ended(2, f"chatd: unknown command {words[0]!r}; see chatd --help")
 
 
 def _serve(words: list[str]) -> None:
     """Become `twistd --nodaemon chatd`, once the options make sense.
 
     Raises:
-        SystemExit: with status 1 and one line, when they do not.
+        SystemExit: with one line, when they do not: status 2, or 1 when it is the settings.
     """
     from twisted.python import usage
     from twisted.scripts.twistd import run
 
-    from chatd.tap import Options
+    from chatd.tap import BadSettings, Options
 
-    twistd, ours = _sorted(words)
-    sys.argv = ["chatd", *twistd, "chatd", *ours]
+    # twistd would print its own help first, of which nobody here has heard.
     try:
+        twistd, ours = _sorted(words)
+        sys.argv = ["chatd", *twistd, "chatd", *ours]
         Options().parseOptions(ours)
+    except BadSettings as error:
+        raise _ended(1, f"chatd serve: {error}") from None
     except usage.UsageError as error:
-        # twistd would print its own help first, of which nobody here has heard.
-        raise SystemExit(f"chatd serve: {error}") from None
+        raise _ended(2, f"chatd serve: {error}; see chatd serve --help") from None
     run()
 
 
 def _sorted(words: list[str]) -> tuple[list[str], list[str]]:
-    """Part the words for twistd, whose option `--logger` is, from those for chatd."""
+    """Part the words for twistd, whose option `--logger` is, from those for chatd.
+
+    Raises:
+        UsageError: no logger has such a name.
+    """
     twistd = ["--nodaemon", "--pidfile="]
     ours: list[str] = []
     rest = iter(words)
     for word in rest:
         if word == "--logger":
-            twistd.append(f"--logger={next(rest, '')}")
+            twistd.append(_logger(next(rest, "")))
         elif word.startswith("--logger="):
-            twistd.append(word)
+            twistd.append(_logger(word.removeprefix("--logger=")))
         else:
             ours.append(word)
     return twistd, ours
+
+
+def _logger(name: str) -> str:
+    from twisted.python import usage
+    from twisted.python.reflect import namedAny
+
+    if not name:
+        raise usage.UsageError("--logger: give it a name, e.g. chatd.logs.json_lines")
+    try:
+        found = namedAny(name)
+    except Exception as error:  # whatever the module stumbles over
+        words = f"--logger: {name!r} cannot be had: {error}"
+        raise usage.UsageError(words) from None
+    if not callable(found):
+        raise usage.UsageError(f"--logger: {name!r} makes no observer")
+    return f"--logger={name}"
+
+
+def _ended(status: int, words: str) -> SystemExit:
+    """Say one line; returns what ends the process."""
+    print(words if words.isprintable() else repr(words), file=sys.stderr)  # noqa: T201
+    return SystemExit(status)

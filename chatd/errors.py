@@ -1,11 +1,10 @@
 """Every failure that somebody outside can see.
 
-A client sees a `ChatError` by its code and words, or the end of its connection as a `Close`;
-the operator sees a `ConfigError` as one line. Anything else that is raised is a bug of ours:
-it is logged, and the client is told `INTERNAL` and nothing more.
+A client sees a `Refusal` by its number and words, or the end of its connection as a `Close`; the
+operator sees a `ConfigError` as one line. Anything else that is raised is a bug of ours: it is
+logged, and the client is told `INTERNAL` and nothing more.
 
-An error's number and words are for dialects that have replies. The plain door, the only one yet,
-has none and shows an error as its `close`; docs/protocol.md lists them.
+The plain door has no replies and shows a refusal as its `close`. docs/protocol.md lists all.
 """
 
 from __future__ import annotations
@@ -13,21 +12,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "ALREADY_SUBSCRIBED",
     "BAD_REQUEST",
+    "FULL",
     "INTERNAL",
+    "INVALID_TOKEN",
+    "LIMIT_EXCEEDED",
     "LOST",
     "NICK_INVALID",
+    "NICK_TAKEN",
     "NORMAL",
+    "NOT_AVAILABLE",
     "NO_PONG",
+    "NO_SUCH_COMMAND",
     "POLICY",
     "ROOM_INVALID",
     "SHUTDOWN",
+    "STALE",
     "STALLED",
+    "TEXT_TOO_LONG",
     "TOO_MANY_REQUESTS",
     "UNAVAILABLE",
+    "UNINTELLIGIBLE",
+    "UNKNOWN_OUTCOME",
+    "UNRECOVERABLE",
     "ChatError",
     "Close",
     "ConfigError",
+    "Refusal",
 ]
 
 
@@ -40,54 +52,82 @@ class Close:
     """Why a connection ends.
 
     Args:
-        code: the close code on the wire (RFC 6455 7.4), 1000 to 1013.
+        code: the close code on the plain door (RFC 6455 7.4), 1000 to 1013; 1006 is never sent.
         reason: our words, at most 123 bytes of UTF-8.
+        sdk_code: the code on the Centrifuge door, whose clients come back unless it is 3500 to
+            3999 or 4500 to 4999.
     """
 
     code: int
     reason: str
+    sdk_code: int
 
 
-class ChatError(Exception):
-    """A refusal that a client may see.
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is answered to a command that cannot be obeyed.
 
     Args:
         code: its number, unlike any other's.
         words: what it says; never anything of an exception or of another user.
-        temporary: whether the same command may succeed later.
         close: how a door that has no replies shows it.
+        temporary: whether the same command may succeed later.
     """
 
-    def __init__(self, code: int, words: str, *, close: Close, temporary: bool = False) -> None:
-        super().__init__(words)
-        self.code = code
-        self.words = words
-        self.temporary = temporary
-        self.close = close
+    code: int
+    words: str
+    close: Close
+    temporary: bool = False
 
 
-NORMAL = Close(1000, "")
-SHUTDOWN = Close(1001, "server is stopping")
-LOST = Close(1006, "connection lost")  # never on the wire: an end without a Close frame
-POLICY = Close(1008, "policy violation")
-STALLED = Close(1013, "reading too slowly")
-NO_PONG = Close(1006, "no pong")  # nobody is there to read a code
+class ChatError(Exception):
+    """A command is refused, to be told to the peer that gave it."""
 
-INTERNAL = ChatError(100, "internal error", temporary=True, close=Close(1011, "internal error"))
-BAD_REQUEST = ChatError(107, "bad request", close=Close(1008, "bad request"))
-TOO_MANY_REQUESTS = ChatError(
-    111, "too many requests", temporary=True, close=Close(1008, "too many messages, slow down")
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.words)
+        self.refusal = refusal
+
+
+NORMAL = Close(1000, "", 1000)
+SHUTDOWN = Close(1001, "server is stopping", 3001)
+LOST = Close(1006, "connection lost", 1006)  # never on the wire: an end without a Close frame
+POLICY = Close(1008, "policy violation", 1008)
+STALLED = Close(1013, "reading too slowly", 3008)
+NO_PONG = Close(1006, "no pong", 3012)  # on the plain door nobody is there to read a code
+STALE = Close(1008, "no connect in time", 3502)
+UNINTELLIGIBLE = Close(1008, "bad request", 3501)
+INVALID_TOKEN = Close(1008, "invalid token", 3500)
+_TOO_MANY = Close(1008, "too many messages, slow down", 3013)
+
+
+def _policy(words: str) -> Close:
+    return Close(1008, words, 1008)
+
+
+def _later(words: str) -> Close:
+    return Close(1013, words, 1013)
+
+
+_NICK = "nick invalid or reserved: 1 to 32 of A-Z a-z 0-9 _ . -"
+_ROOM = "room name invalid: 1 to 100 of A-Z a-z 0-9 _ . : -"
+
+INTERNAL = Refusal(100, "internal error", Close(1011, "internal error", 1011), temporary=True)
+NO_SUCH_COMMAND = Refusal(104, "method not found", _policy("no such command"))
+ALREADY_SUBSCRIBED = Refusal(105, "already subscribed", _policy("already there"))
+LIMIT_EXCEEDED = Refusal(106, "limit exceeded", _policy("limit exceeded"))
+BAD_REQUEST = Refusal(107, "bad request", UNINTELLIGIBLE)
+NOT_AVAILABLE = Refusal(108, "not available", _policy("not available"))
+TOO_MANY_REQUESTS = Refusal(111, "too many requests", _TOO_MANY, temporary=True)
+UNRECOVERABLE = Refusal(112, "unrecoverable position", _policy("unrecoverable position"))
+UNAVAILABLE = Refusal(400, "not stored, try again", _later("not stored, try again"), temporary=True)
+UNKNOWN_OUTCOME = Refusal(
+    401,
+    "maybe stored, send it again with the same id",
+    _later("maybe stored, look before you send it again"),
+    temporary=True,
 )
-UNAVAILABLE = ChatError(
-    400, "not stored, try again", temporary=True, close=Close(1013, "not stored, try again")
-)
-NICK_INVALID = ChatError(
-    411,
-    "nick invalid or reserved: 1 to 32 of A-Z a-z 0-9 _ . -",
-    close=Close(1008, "nick invalid or reserved: 1 to 32 of A-Z a-z 0-9 _ . -"),
-)
-ROOM_INVALID = ChatError(
-    412,
-    "room name invalid: 1 to 100 of A-Z a-z 0-9 _ . : -",
-    close=Close(1008, "room name invalid: 1 to 100 of A-Z a-z 0-9 _ . : -"),
-)
+FULL = Refusal(402, "storage is full, not stored", _later("storage is full"), temporary=True)
+NICK_TAKEN = Refusal(410, "nick taken", _policy("nick taken"))
+NICK_INVALID = Refusal(411, _NICK, _policy(_NICK))
+ROOM_INVALID = Refusal(412, _ROOM, _policy(_ROOM))
+TEXT_TOO_LONG = Refusal(420, "text too long", _policy("text too long"))

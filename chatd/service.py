@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-import socket
 import time
-from dataclasses import dataclass
-from ipaddress import ip_address
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, DeferredList, fail, maybeDeferred
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.defer import Deferred, TimeoutError, succeed
+from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from chatd import __version__
-from chatd.brokers.memory import MemoryBroker
+from chatd import __version__, secret
+from chatd.brokers import database
+from chatd.brokers.database import Lock
+from chatd.brokers.records import SqliteRecords
+from chatd.brokers.retention import Retention
+from chatd.brokers.sqlite import SqliteBroker
+from chatd.brokers.worker import ThreadWorker, Worker
 from chatd.config import Config
+from chatd.core.feed import Feed
+from chatd.core.guests import Guests
 from chatd.core.hub import Hub
+from chatd.core.nicks import Nicks
+from chatd.core.node import Node
 from chatd.core.throttle import Throttle
 from chatd.core.wheel import TICK_S, Wheel
 from chatd.doors import assets
@@ -32,60 +38,141 @@ from chatd.doors.paths import Paths
 from chatd.doors.site import ChatSite, Greet, WebSocketPath
 from chatd.doors.websocket import ChatFactory
 from chatd.errors import ConfigError
+from chatd.listeners import Listeners, parse
 from chatd.process import most_descriptors
 
 __all__ = ["STOP_TIMEOUT_S", "ChatService", "build"]
 
-STOP_TIMEOUT_S = 9
+STOP_TIMEOUT_S = 9.0
 """The longest a stop may take, in seconds; what is not gone then is left to the kernel."""
 
-_ANY = {"0.0.0.0", "::"}
+_DRAIN_TIMEOUT_S = 3.0  # or those who are connected would not be told goodbye
+_GOODBYE_TIMEOUT_S = 8.0  # since the stop began, or the database would not be closed
+
 _REFUSAL_LINES = (5, 20)  # a second, at once
 _CONNECTION_LINES = (50, 1000)
-_BACKLOG = 4096  # of connections not yet accepted, for when all come back at once
 
 log = Logger()
 
 
-def build(config: Config, reactor: Any) -> ChatService:
-    """Put chatd together.
+def build(
+    config: Config, reactor: Any, *, worker: Callable[[str], Worker] | None = None
+) -> ChatService:
+    """Put chatd together and listen, everywhere or nowhere; those who come wait for the reactor.
+
+    To be called before twistd detaches: afterwards nobody would see what goes wrong. The database
+    is locked, checked and, when there is none, made; nothing of it stays open. That comes last:
+    what else is wrong, a port in use too, leaves no new files behind.
 
     Args:
         config: the settings.
         reactor: not yet running.
+        worker: makes what works beside the reactor, by its name; None: threads.
 
     Raises:
-        ConfigError: the page cannot be read, an endpoint is none, or a setting does not fit
-            this machine.
+        ConfigError: the page cannot be read, an endpoint is none or cannot be listened at, a
+            setting does not fit this machine, or the database or its secret cannot be used.
     """
-    seconds = reactor.seconds
-    wheel = Wheel(seconds)
-    broker = MemoryBroker(
-        later=lambda call: reactor.callLater(0, call),
-        now_ms=lambda: time.time_ns() // 1_000_000,
-        new_epoch=_new_id,
-        most_pending=config.pending_messages,
-        most_bytes=config.pending_bytes,
-    )
-    hub = Hub(broker)
     page = assets.load(Path(config.page) if config.page else assets.web_root(), own=not config.page)
     admission = Admission(
         most=_most_connections(config),
         most_per_address=config.connections_per_address,
         trusted_proxies=config.trusted_proxies,
     )
+    listeners = Listeners(parse(config, reactor))
+    listeners.open()
+    held = None
+    try:
+        held = database.lock(config.database)
+        key = _opened(config.database)
+        workers = worker or (lambda name: ThreadWorker(name, reactor.callFromThread))
+        return _build(config, reactor, workers, key, held, page, admission, listeners)
+    except BaseException:
+        listeners.abandon()
+        if held is not None:
+            held.release()
+        raise
+
+
+def _opened(path: str) -> bytes:
+    """Check or make a database that is locked, and say which it is; returns its secret."""
+    is_new = not os.path.exists(path) or os.path.getsize(path) == 0
+    database.check(path, now=time.time())  # noqa: TID251  # for the name of a file
+    key = secret.load(path, is_new=is_new)
+    if path == database.MEMORY:
+        log.info("the database is in memory: nothing is kept")
+    else:
+        log.info("the database is {path}", path=os.path.realpath(path))
+    return key
+
+
+def _build(
+    config: Config,
+    reactor: Any,
+    worker: Callable[[str], Worker],
+    key: bytes,
+    held: Lock | None,
+    page: assets.Page,
+    admission: Admission,
+    listeners: Listeners,
+) -> ChatService:
+    seconds = reactor.seconds
+    wheel = Wheel(seconds)
+
+    def later(call: Callable[[], None]) -> object:
+        return reactor.callLater(0, call)
+
+    broker = SqliteBroker(
+        path=config.database,
+        reader=worker("reader"),
+        writer=worker("writer"),
+        later=later,
+        now_ms=_now_ms,
+        new_epoch=_new_id,
+        most_pending=config.pending_messages,
+        most_bytes=config.pending_bytes,
+        free_bytes=config.free_bytes,
+    )
+    records = SqliteRecords(
+        broker.connections,
+        later=later,
+        most_pending=config.pending_messages,
+        most_bytes=config.pending_bytes,
+    )
+    retention = Retention(
+        broker.trim,
+        broker.connections,
+        later=reactor.callLater,
+        now_ms=_now_ms,
+        days=config.keep_days or None,
+        messages=config.keep_messages or None,
+    )
+    feed = Feed(broker, cached_bytes=config.cached_bytes)
+    hub = Hub(broker, feed, wheel, grace_s=config.grace_s)
     access = Access(own_names(), public_url=config.public_url, allow_origin=config.allow_origin)
     journal = Journal(
         connections=Throttle(*_CONNECTION_LINES, seconds),
         refusals=Throttle(*_REFUSAL_LINES, seconds),
     )
-    paths = Paths(config, hub, seconds=seconds, new_id=_new_id)
+    node = Node(
+        config=config,
+        hub=hub,
+        broker=broker,
+        feed=feed,
+        guests=Guests(key, _new_id),
+        nicks=Nicks(wheel, config.grace_s),
+        records=records,
+        new_id=_new_id,
+        seconds=seconds,
+    )
+    paths = Paths(node, web=page.digest if page.own else "")
     sockets = ChatFactory(
         config,
         paths=paths,
         access=access,
         admission=admission,
         journal=journal,
+        feeder=feed,
         wheel=wheel,
         reactor=reactor,
     )
@@ -102,17 +189,18 @@ def build(config: Config, reactor: Any) -> ChatService:
         wheel=wheel,
         reactor=reactor,
     )
+    access.ports.update(listeners.lead_to(sockets=sockets, site=site))
     return ChatService(
         reactor=reactor,
         wheel=wheel,
+        hub=hub,
         broker=broker,
-        access=access,
+        records=records,
+        retention=retention,
+        held=held,
         sockets=sockets,
         site=site,
-        listeners=[
-            *(_listener(reactor, config.where("ws"), "ws", each, sockets) for each in config.ws),
-            *(_listener(reactor, config.where("web"), "http", each, site) for each in config.web),
-        ],
+        listeners=listeners,
     )
 
 
@@ -120,8 +208,12 @@ def _new_id() -> str:
     return secrets.token_hex(8)
 
 
-def _is_loopback(host: str) -> bool:
-    return bool(host) and ip_address(host).is_loopback
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _connections(count: int) -> str:
+    return "1 connection" if count == 1 else f"{count} connections"
 
 
 def _most_connections(config: Config) -> int:
@@ -135,48 +227,20 @@ def _most_connections(config: Config) -> int:
     return config.connections or most
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
-    """Where somebody is to be listened for.
-
-    Args:
-        said: who said what, for errors.
-        scheme: of the addresses: ws, wss, http or https.
-        endpoint: the place.
-        factory: for whom.
-    """
-
-    said: str
-    scheme: str
-    endpoint: IStreamServerEndpoint
-    factory: IProtocolFactory
-
-
-def _listener(
-    reactor: Any, where: str, scheme: str, words: str, factory: IProtocolFactory
-) -> Listener:
-    said = f"{where}: {words!r}"
-    kind = words.partition(":")[0]
-    tcp = kind in ("tcp", "tcp4", "tcp6", "ssl")
-    backlog = f":backlog={_BACKLOG}" if tcp and ":backlog=" not in words else ""
-    try:
-        endpoint = serverFromString(reactor, words + backlog)
-    except Exception as error:  # whatever the parser of each kind of endpoint stumbles over
-        raise ConfigError(f"{said} is no endpoint: {error}") from None
-    return Listener(said, f"{scheme}s" if kind == "ssl" else scheme, endpoint, factory)
-
-
 class ChatService(Service):
-    """All of chatd, as Twisted starts and stops it.
+    """All of chatd, as Twisted starts and stops it: once.
 
     Args:
         reactor: for the wheel's timer.
         wheel: turned while it runs.
-        broker: drained at the stop.
-        access: told the ports.
+        hub: started with it.
+        broker: drained and stopped at the stop.
+        records: drained at the stop.
+        retention: trims while it runs.
+        held: keeps others away from the database, until it is stopped.
         sockets: the WebSocket door.
         site: the web site.
-        listeners: opened together or not at all.
+        listeners: where it listens already.
     """
 
     def __init__(
@@ -184,114 +248,117 @@ class ChatService(Service):
         *,
         reactor: Any,
         wheel: Wheel,
-        broker: MemoryBroker,
-        access: Access,
+        hub: Hub,
+        broker: SqliteBroker,
+        records: SqliteRecords,
+        retention: Retention,
+        held: Lock | None,
         sockets: ChatFactory,
         site: ChatSite,
-        listeners: list[Listener],
+        listeners: Listeners,
     ) -> None:
         self._reactor = reactor
+        self._hub = hub
         self._broker = broker
-        self._access = access
+        self._records = records
+        self._retention = retention
+        self._held = held
         self._sockets = sockets
         self._site = site
         self._listeners = listeners
-        self.ports: list[tuple[str, IListeningPort]] = []
-        """Scheme and port of each listener, while it runs."""
         self._turning = LoopingCall(wheel.tick)
         self._turning.clock = reactor  # or it would run on the global one
+        self._is_over = False
+        self._waiting: list[Deferred[None]] | None = None
 
-    def listen(self) -> None:
-        """Listen everywhere, or nowhere.
-
-        Done before twistd detaches: afterwards nobody would see what goes wrong.
-
-        Raises:
-            ConfigError: it cannot, at one place.
-        """
-        failures: list[Failure] = []
-        for each in self._listeners:
-            try:
-                listening = each.endpoint.listen(each.factory)
-            except Exception:  # some endpoints fail at once, some by their Deferred
-                listening = fail(Failure())
-            listening.addCallback(self._listening, each.scheme)
-            listening.addErrback(failures.append)
-            if failures:
-                self._unlisten()
-                error = getattr(failures[0].value, "socketError", failures[0].value)
-                words = getattr(error, "strerror", None) or str(error)
-                raise ConfigError(f"{each.said}: cannot listen: {words}")
-
-    def _listening(self, port: IListeningPort, scheme: str) -> None:
-        self.ports.append((scheme, port))
-        number = getattr(port.getHost(), "port", None)
-        if number is not None:
-            self._access.ports.add(number)
-
-    def _unlisten(self) -> list[Deferred[Any]]:
-        ports, self.ports = self.ports, []
-        return [maybeDeferred(port.stopListening) for _, port in ports]
+    @property
+    def ports(self) -> list[tuple[str, IListeningPort]]:
+        """Scheme and port of each place where it listens now."""
+        return self._listeners.ports
 
     def startService(self) -> None:
-        """Twisted: begin.
+        """Twisted: begin; nothing when it has begun.
 
         Raises:
-            ConfigError: it does not listen yet and cannot.
+            RuntimeError: it was stopped.
         """
-        if not self.ports:  # started by somebody else than tap.py
-            self.listen()
+        if self.running:
+            return
+        if self._is_over:
+            raise RuntimeError("build another one")
         super().startService()
+        self._hub.start()
+        self._retention.start()
         self._turning.start(TICK_S, now=False)
         log.info("chatd {version} started", version=__version__)
-        if all(_is_loopback(getattr(port.getHost(), "host", "")) for _, port in self.ports):
-            log.info("only this machine can connect; see the README for the LAN")
-        for scheme, port in self.ports:
-            self._announce(scheme, port.getHost())
+        self._listeners.announce()
 
-    def _announce(self, scheme: str, address: Any) -> None:
-        """Log where to go."""
-        host, port = getattr(address, "host", ""), getattr(address, "port", 0)
-        if not host:
-            log.info("{scheme} at {address}", scheme=scheme, address=str(address))
-            return
-        names = ["localhost"] if _is_loopback(host) or host in _ANY else [host]
-        names += [socket.gethostname()] if host in _ANY else []
-        for name in names:
-            shown = f"[{name}]" if ":" in name else name
-            verb = "open" if scheme.startswith("http") else "connect to"
-            log.info(
-                "{verb} {scheme}://{name}:{port}/",
-                verb=verb,
-                scheme=scheme,
-                name=shown,
-                port=port,
-            )
+    def stopService(self) -> Deferred[None]:
+        """Twisted: end, within `STOP_TIMEOUT_S`; started or not, and again.
 
-    def stopService(self) -> Deferred[Any]:
-        """Twisted: end, within `STOP_TIMEOUT_S`.
-
-        In this order: nobody comes in, what was accepted is delivered, everybody is told
-        goodbye and is gone, the wheel that made sure of that stands still.
+        In this order: nobody comes in, what was accepted is stored and delivered, everybody is
+        told goodbye and is gone, the database is closed, the wheel stands still.
         """
-        log.info("stopping: {count} connections", count=len(self._sockets.connections))
-        super().stopService()
-        closed = self._unlisten()
-        self._broker.drain()
+        if self._is_over:
+            return succeed(None)
+        stopped: Deferred[None] = Deferred()
+        if self._waiting is not None:
+            self._waiting.append(stopped)
+            return stopped
+        self._waiting = [stopped]
+        log.info("stopping: {count}", count=_connections(len(self._sockets.connections)))
+        if self.running:
+            super().stopService()
+        closed = self._listeners.close()
         self._site.goodbye()
-        gone = self._sockets.goodbye()
-        everything: list[Deferred[Any]] = [*closed, gone]
-        done: Deferred[Any] = DeferredList(everything, consumeErrors=True)
-        done.addTimeout(STOP_TIMEOUT_S, self._reactor)  # which cancels what has not ended
+        self._retention.stop()
+        done = Deferred.fromCoroutine(self._stop(closed, self._reactor.seconds()))
+        done.addErrback(lambda failure: log.failure("stopping", failure))
         done.addCallback(self._stopped)
-        return done
+        return stopped
 
-    def _stopped(self, outcomes: list[tuple[bool, Any]]) -> None:
-        for ended, failure in outcomes:
-            if not ended and not failure.check(CancelledError):
-                log.failure("stopping", failure)
+    async def _stop(self, closed: list[Deferred[Any]], begun: float) -> None:
+        drained = [self._told(each) for each in (self._broker.drain, self._records.drain)]
+        in_time = [await self._came(each, begun + _DRAIN_TIMEOUT_S) for each in drained]
+        if not all(in_time):
+            log.critical("what was accepted last could not be stored in time")
+        for each in [*closed, self._sockets.goodbye()]:
+            await self._came(each, begun + _GOODBYE_TIMEOUT_S)
         if self._sockets.connections:
-            log.warn("{count} connections did not end", count=len(self._sockets.connections))
+            count = _connections(len(self._sockets.connections))
+            log.warn("{count} did not end", count=count)
+        if not await self._came(self._told(self._broker.stop), begun + STOP_TIMEOUT_S):
+            self._held = None  # it is still in use, and ours until the process ends
+            log.critical("the database could not be closed in time")
+
+    def _told(self, ask: Callable[[Callable[[], None]], None]) -> Deferred[None]:
+        """What fires when something that was asked for is done, at whatever time."""
+        told: Deferred[None] = Deferred()
+        ask(lambda: told.callback(None))
+        return told
+
+    async def _came(self, awaited: Deferred[Any], until: float) -> bool:
+        """Wait for something, but not for ever; whether it came. What it fails with is logged."""
+        awaited.addTimeout(max(0.0, until - self._reactor.seconds()), self._reactor)
+        try:
+            await awaited
+        except TimeoutError:
+            return False
+        except Exception:
+            log.failure("stopping")
+        return True
+
+    def _stopped(self, _: object) -> None:
         if self._turning.running:  # not when it listened and was never started
             self._turning.stop()
+        self._end()
         log.info("stopped")
+        waiting, self._waiting = self._waiting, None
+        for each in waiting or ():
+            each.callback(None)
+
+    def _end(self) -> None:
+        self._is_over = True
+        held, self._held = self._held, None
+        if held is not None:
+            held.release()

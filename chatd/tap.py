@@ -16,7 +16,7 @@ from chatd.config import TABLE, Config, Setting, load
 from chatd.errors import ConfigError
 from chatd.process import prepare
 
-__all__ = ["Options", "from_environment", "makeService"]
+__all__ = ["BadSettings", "Options", "from_environment", "makeService"]
 
 _EXAMPLES = """\
 Examples:
@@ -27,6 +27,13 @@ Examples:
   chatd serve --logger chatd.logs.json_lines       log as JSON lines
   twistd chatd --config /etc/chatd.toml            as a daemon, log in ./twistd.log
 """
+
+
+_LOGGER = "logger=NAME"
+
+
+class BadSettings(usage.UsageError):
+    """The options are known, but what they and the other settings say makes no sense."""
 
 
 class Options(usage.Options):
@@ -49,13 +56,28 @@ class Options(usage.Options):
 
     def getSynopsis(self) -> str:
         """Twisted: the first line of the help."""
-        if os.path.basename(sys.argv[0]) == "chatd":
+        if _is_chatd():
             return "Usage: chatd serve [options]"
         return str(super().getSynopsis())
 
     def getUsage(self, width: int | None = None) -> str:
-        """Twisted: the help, to which examples are added as they are, unfolded."""
-        return f"{super().getUsage(width)}\n{_EXAMPLES}"
+        """Twisted: the help; with what options take, and examples as they are, unfolded."""
+        names = {row.flag: f"{row.flag}={row.metavar}" for row in TABLE if row.metavar}
+        names["config"] = "config=FILE"
+        # Twisted shows a bare `--ws=`: it is told that this is the whole name of a switch.
+        shown = type(self)()
+        shown.longOpt = [names.get(each.rstrip("="), each) for each in self.longOpt]
+        shown.docs = {names.get(name, name): words for name, words in self.docs.items()}
+        shown.synonyms = {
+            names.get(name, name): names.get(of, of) for name, of in self.synonyms.items()
+        }
+        if _is_chatd():  # else it is an option of twistd, which stands before `chatd`
+            shown.longOpt.append(_LOGGER)
+            shown.docs[_LOGGER] = "Log with what this makes, e.g. chatd.logs.json_lines."
+            shown.synonyms[_LOGGER] = _LOGGER
+        return f"{usage.Options.getUsage(shown, width)}\n{_EXAMPLES}"
+
+    opt_h = usage.Options.opt_help
 
     def opt_config(self, file: str) -> None:
         """Read settings from this TOML file."""
@@ -73,18 +95,22 @@ class Options(usage.Options):
             UsageError: there is something.
         """
         if extra:
-            raise usage.UsageError(f"unexpected argument {extra[0]!r}; see --help")
+            raise usage.UsageError(f"unexpected argument {extra[0]!r}")
 
     def postOptions(self) -> None:
         """Twisted: everything was parsed.
 
         Raises:
-            UsageError: the settings make no sense.
+            BadSettings: the settings make no sense.
         """
         try:
             self.chosen = load(self.said, os.environ, self.file)
         except ConfigError as error:
-            raise usage.UsageError(str(error)) from None
+            raise BadSettings(str(error)) from None
+
+
+def _is_chatd() -> bool:
+    return os.path.basename(sys.argv[0]) == "chatd"
 
 
 def _option(row: Setting) -> Callable[..., None]:
@@ -134,11 +160,9 @@ def makeService(options: Options) -> IService:
     assert options.chosen is not None
     prepare(reactor)
     try:
-        chatd = service.build(options.chosen, reactor)
-        chatd.listen()
+        return service.build(options.chosen, reactor)
     except ConfigError as error:
         raise SystemExit(f"chatd: {error}") from None
-    return chatd
 
 
 def from_environment(words: str) -> IService:

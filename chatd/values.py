@@ -133,7 +133,13 @@ def public_url(value: object) -> str:
 
 
 def database(value: object) -> str:
-    """Where history is kept."""
-    if value != ":memory:":
-        raise ValueError("':memory:', the only kind there is yet")
-    return ":memory:"
+    """The path of a file, or ':memory:'."""
+    words = "the path of a file such as chatd.sqlite3, or ':memory:'"
+    try:
+        path = text(value)
+    except ValueError:
+        raise ValueError(words) from None
+    # The second: a ':memory:' with a slip of the finger, which would be a strange file.
+    if path.rpartition("/")[2] in ("", ".", "..") or (path[0] == ":" and path != ":memory:"):
+        raise ValueError(words)
+    return path

@@ -85,11 +85,45 @@ class MainTests(SynchronousTestCase):
                 ],
             )
 
-    def test_logger_of_nothing(self) -> None:
-        """`--logger` without a name is refused and starts nothing."""
-        status, out, _ = self.run_main("serve", "--ws", "tcp:0", "--web", "tcp:0", "--logger")
-        self.assertEqual(status, 1)
-        self.assertIn("Logger", out.strip().splitlines()[-1])
+    def test_no_logger(self) -> None:
+        """`--logger` without a name, or with one of nothing, is status 2 and one line."""
+        for words, said in (
+            (["--logger"], "give it a name, e.g. chatd.logs.json_lines"),
+            (["--logger="], "give it a name"),
+            (["--logger", "nonsense"], "'nonsense' cannot be had"),
+            (["--logger=chatd.logs.nonsense"], "'chatd.logs.nonsense' cannot be had"),
+            (["--logger=chatd.logs"], "'chatd.logs' makes no observer"),
+            (["--logger=a\nb"], "cannot be had"),
+        ):
+            status, out, err = self.run_main("serve", *words)
+            self.assertEqual((status, out), (2, ""))
+            self.assertIn("chatd serve: --logger: ", err)
+            self.assertIn(said, err)
+            self.assertEqual(err.count("\n"), 1)
+
+    def test_wrong_option(self) -> None:
+        """An option that is none is status 2, as of other commands; bad settings are 1."""
+        for word, status, said in (
+            ("--bogus", 2, "option --bogus not recognized; see chatd serve --help"),
+            ("extra", 2, "unexpected argument 'extra'; see chatd serve --help"),
+            ("--public-url=ftp://a", 1, "--public-url: must be"),
+        ):
+            found, out, err = self.run_main("serve", word)
+            self.assertEqual((found, out, err.count("\n")), (status, "", 1))
+            self.assertIn(said, err)
+
+    def test_short_help(self) -> None:
+        """`serve -h` lists the options, as `--help` does."""
+        self.assertEqual(self.run_main("serve", "-h"), self.run_main("serve", "--help"))
+
+    def test_database(self) -> None:
+        """`backup` and `verify` are commands of their own, with their own help."""
+        for name in ("backup", "verify"):
+            status, out, err = self.run_main(name, "--help")
+            self.assertEqual((status, err), (0, ""))
+            self.assertTrue(out.startswith(f"Usage: chatd {name} "), out)
+            self.assertIn("Examples:", out)
+            self.assertIn(f"  {name}  ", self.run_main("--help")[1])
 
     def test_argv(self) -> None:
         """Without words it takes those of the process."""
@@ -123,6 +157,14 @@ class ProcessTests(SynchronousTestCase):
         done = self.run_process("sreve")
         self.assertEqual((done.returncode, done.stdout), (2, ""))
         self.assertEqual(len(done.stderr.splitlines()), 1)
+
+    def test_database(self) -> None:
+        """A command that fails says one line on standard error, with its status."""
+        done = self.run_process("verify", "/no/such.sqlite3")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertEqual(
+            done.stderr, "chatd verify: '/no/such.sqlite3' is not there, or is no file\n"
+        )
 
     def test_wrong_option(self) -> None:
         """An option that makes no sense ends `serve` at once; the last line says what."""

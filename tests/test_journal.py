@@ -56,12 +56,12 @@ class JournalTests(LogCase):
     def test_connections(self) -> None:
         """Who came and went is said, the reason of a stranger quoted."""
         self.journal.opened("10.0.0.1:5", "/", "'ann' in 'lobby'")
-        self.journal.closed("10.0.0.1:5", "/", "peer", 1000, "bye\x1b")
+        self.journal.closed("10.0.0.1:5", "/", "'bob' in 'lobby'", "peer", 1000, "bye\x1b")
         self.assertEqual(
             self.lines,
             [
                 "opened 10.0.0.1:5 / 'ann' in 'lobby'",
-                "closed 10.0.0.1:5 / 1000 'bye\\x1b' by peer",
+                "closed 10.0.0.1:5 / 'bob' in 'lobby' 1000 'bye\\x1b' by peer",
             ],
         )
 
@@ -69,7 +69,7 @@ class JournalTests(LogCase):
         """A flood of connections is counted apart from refusals, and not listed in full."""
         for _ in range(50):
             self.journal.opened("10.0.0.1:5", "/", "greeter")
-            self.journal.closed("10.0.0.1:5", "/", "peer", 1006, "")
+            self.journal.closed("10.0.0.1:5", "/", "greeter", "peer", 1006, "")
         self.assertEqual(len(self.lines), 3)
         self.journal.refused("10.0.0.1:5", 400, "bad")
         self.assertEqual(len(self.lines), 4)

@@ -6,17 +6,20 @@ import socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import INegotiated, IPushProducer
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.tcp import Connection
 from twisted.internet.testing import MemoryReactorClock
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from chatd.core.outbox import HIGH_WATER_BYTES, Outbox, State
 from chatd.core.wheel import Wheel
-from chatd.doors.link import Link, host_of, peer_name, set_no_delay, unsent_bytes
+from chatd.doors.link import Link, host_of, peer_name, set_no_delay, set_not_sent, unsent_bytes
 from chatd.errors import NORMAL, Close
 
 
@@ -37,6 +40,13 @@ class NameTests(SynchronousTestCase):
         )
 
 
+class Nobody:
+    """A `core.outbox.Feeder` for a peer that is in no room."""
+
+    def catch_up(self, outbox: Outbox) -> None:
+        """See `Feeder.catch_up`."""
+
+
 class LinkTests(SynchronousTestCase):
     """One connection."""
 
@@ -54,12 +64,7 @@ class LinkTests(SynchronousTestCase):
         self.closes: list[Close] = []
         self.drains: list[int] = []
         self.link = Link(self.transport, self.closes.append, lambda: self.drains.append(1))
-        self.outbox = Outbox(
-            self.link,
-            Wheel(self.reactor.seconds),
-            held_bytes=1000,
-            stall_timeout_s=60,
-        )
+        self.outbox = Outbox(self.link, Wheel(self.reactor.seconds), Nobody(), stall_timeout_s=60)
         self.link.attach(self.outbox)
         self.far.settimeout(10)
 
@@ -75,7 +80,7 @@ class LinkTests(SynchronousTestCase):
     def fill(self) -> int:
         """Write until the transport is above high water; returns how much was written."""
         while self.outbox.state is State.LIVE:
-            self.outbox.put([b"x" * 65536])
+            self.outbox.put(b"x" * 65536)
         return self.link.written
 
     def test_producer(self) -> None:
@@ -160,8 +165,10 @@ class LinkTests(SynchronousTestCase):
         sent = self.fill()
         self.assertIs(self.outbox.state, State.LAGGING)
         self.assertNotIn(self.transport, self.reactor.readers)
-        self.outbox.put([b"held"])
+        self.outbox.answer(b"held")
+        self.assertTrue(self.link.is_held)
         self.assertEqual(self.read(sent + 4)[-4:], b"held")
+        self.assertFalse(self.link.is_held)
         while self.transport in self.reactor.writers:
             self.transport.doWrite()
         self.assertIs(self.outbox.state, State.LIVE)
@@ -201,6 +208,61 @@ class LinkTests(SynchronousTestCase):
         link.resumeProducing()
         link.stopProducing()
         self.assertEqual(self.drains, [])
+
+    def not_sent(self) -> int:
+        """The socket's TCP_NOTSENT_LOWAT."""
+        return self.near.getsockopt(socket.IPPROTO_TCP, 25)
+
+    def test_not_sent(self) -> None:
+        """The kernel keeps little that is not on its way; under TLS, of TLS, a little more."""
+        self.assertEqual(self.not_sent(), 16384)
+
+        @implementer(INegotiated)
+        class Tls(ProtocolWrapper):
+            """As Twisted's TLS is: around a bare transport."""
+
+        inner = Tls(WrappingFactory(Factory()), Protocol())
+        inner.transport = self.transport
+        set_not_sent(inner)
+        self.assertEqual(self.not_sent(), 65536)
+        outer = ProtocolWrapper(WrappingFactory(Factory()), Protocol())
+        outer.transport = self.transport
+        set_not_sent(outer)
+        self.assertEqual(self.not_sent(), 16384)
+        self.transport.TLS = True
+        set_not_sent(self.transport)
+        self.assertEqual(self.not_sent(), 65536)
+
+    def test_not_sent_elsewhere(self) -> None:
+        """On a Unix socket, or on nothing, it is not set, and nothing fails."""
+        near, far = socket.socketpair()
+        self.addCleanup(near.close)
+        self.addCleanup(far.close)
+        unix: Any = Connection(near, Protocol(), self.reactor)
+        set_not_sent(unix)
+        set_not_sent(object())
+
+    def test_gone(self) -> None:
+        """Whatever is asked of a link whose socket is gone, nothing fails."""
+        self.transport.protocol.makeConnection(self.transport)
+        self.fill()
+        self.transport.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.link.unsent(), 0)
+        self.link.write(b"late")
+        self.link.hold(True)
+        self.link.hold(False)
+        self.outbox.close(NORMAL)
+        self.assertNotIn(self.transport, self.reactor.readers)
+        set_not_sent(self.transport)
+
+    def test_held(self) -> None:
+        """It knows whether anything is read from the peer."""
+        self.transport.startReading()
+        for on in (True, False):
+            self.link.hold(on)
+            self.assertEqual(
+                (self.link.is_held, self.transport in self.reactor.readers), (on, not on)
+            )
 
     def test_no_delay(self) -> None:
         """TCP_NODELAY is set on TCP and nothing is on what is no TCP."""

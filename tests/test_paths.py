@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from twisted.trial.unittest import SynchronousTestCase
 
+from chatd import __version__
+from chatd.wire.centrifuge import frame_bytes
 from tests.support.doors import World
 
 
@@ -11,13 +15,42 @@ class PathsTests(SynchronousTestCase):
     """Which path leads where."""
 
     def test_known(self) -> None:
-        """The plain door is at / and /plain; the greeter's only when it is asked for."""
+        """Plain at / and /plain, Centrifuge at its own path, the greeter when it is asked for."""
         paths = World().paths
-        self.assertEqual(
-            [path in paths for path in ("/", "/plain", "/greeter", "/nowhere", "")],
-            [True, True, False, False, False],
-        )
+        asked = ("/", "/plain", "/connection/websocket", "/greeter", "/nowhere", "")
+        self.assertEqual([path in paths for path in asked], [True] * 3 + [False] * 3)
         self.assertIn("/greeter", World(greeter=True).paths)
+
+    def test_on_both_ports(self) -> None:
+        """All but / are on the web port too, where that is the page."""
+        paths = World(greeter=True).paths
+        self.assertEqual(paths.on_both_ports(), ["/plain", "/connection/websocket", "/greeter"])
+
+    def test_doors(self) -> None:
+        """Each door has its limit of size, its ping, its time for a pong, and its codes."""
+        paths = World(message_bytes=1000, pong_timeout_s=7, sdk_pong_timeout_s=3).paths
+        plain, sdk = paths["/"], paths["/connection/websocket"]
+        self.assertEqual(
+            (plain.message_bytes, plain.ping, plain.pong_timeout_s, plain.is_sdk),
+            (1000, b"", 7, False),
+        )
+        self.assertEqual(
+            (sdk.message_bytes, sdk.ping, sdk.pong_timeout_s, sdk.is_sdk),
+            (frame_bytes(1000), b"\x81\x02{}", 3, True),
+        )
+
+    def test_sessions(self) -> None:
+        """Each connection is a session of its own, of one process with one name."""
+        world = World()
+        found = []
+        for _ in range(2):
+            client = world.open("/connection/websocket")
+            client.say('{"id":1,"connect":{}}')
+            world.turn()
+            found.append(json.loads(client.texts[0])["connect"])
+        self.assertNotEqual(found[0]["client"], found[1]["client"])
+        self.assertEqual(found[0]["node"], found[1]["node"])
+        self.assertEqual(found[0]["version"], f"chatd {__version__}")
 
     def test_plain(self) -> None:
         """At / and /plain one talks in a room, lobby unless another is asked for."""
@@ -35,7 +68,7 @@ class PathsTests(SynchronousTestCase):
         world.open().say("hi")
         world.turn()
         self.assertEqual(reader.texts[0], "ann: hello")
-        self.assertRegex(reader.texts[1], r"^guest-[0-9a-f]+: hi$")
+        self.assertRegex(reader.texts[1], r"^guest-[0-9a-f-]+: hi$")
 
     def test_refused(self) -> None:
         """What makes no sense in the query closes with 1008 and words."""
@@ -60,8 +93,10 @@ class PathsTests(SynchronousTestCase):
         for path in ("/", "/greeter"):
             world = World(greeter=True, publish_per_s=1, publish_burst=3)
             client = world.open(path)
+            world.turn()
             for _ in range(4):
                 client.say("x")
+                world.turn()
             close = client.close
             assert close is not None
             self.assertEqual(close[0], 1008, path)

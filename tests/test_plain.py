@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.core.events import Enter, Message, Notice, Relay, Say, Send, Sender, payload
+from chatd.core.commands import Enter, Say, Send
+from chatd.core.events import (
+    Joined,
+    Left,
+    Message,
+    Notice,
+    Relay,
+    Sender,
+    Signal,
+    Unsubscribed,
+    compact,
+    payload,
+)
+from chatd.core.replies import Counted, Done, Refused, Reply
 from chatd.errors import BAD_REQUEST, ChatError
 from chatd.wire.plain import Plain, decode, entrance
 from tests.support import strategies
+from tests.support.jsons import values
 from tests.support.peers import messages_in
 
-ANN = Sender("s1", "Ann")
+ANN = Sender("u1", "s1", "Ann")
 
 
 def message(text: str) -> Message:
     """A message of Ann's."""
-    return Message("lobby", ANN, "m1", payload("m1", text), 1, 0)
+    return stored(payload("m1", text))
+
+
+def stored(said: bytes) -> Message:
+    """Any JSON of Ann's."""
+    return Message("lobby", ANN, said, 1, 0)
 
 
 class EncodeTests(SynchronousTestCase):
@@ -45,6 +66,60 @@ class EncodeTests(SynchronousTestCase):
         """The server's own words have no nick."""
         self.assertEqual(messages_in(Plain(nicks).encode(Notice(text))), [text])
 
+    def test_programs(self) -> None:
+        """A message of a program is its text too, whatever else is in it and in which order."""
+        for said in (
+            b'{"type":"message","text":"hi"}',
+            b'{"text":"hi","reply_to":4,"id":"m2","type":"message","x":[{}]}',
+        ):
+            self.assertEqual(messages_in(Plain().encode(stored(said))), ["hi"])
+            self.assertEqual(messages_in(Plain(nicks=True).encode(stored(said))), ["Ann: hi"])
+
+    def test_other_json(self) -> None:
+        """Other JSON is shown as it is stored, its numbers spelled as they are."""
+        for said in (
+            '{"type":"reaction","id":"r","ref":1,"emoji":"👍","on":true}',
+            '{"type":"deleted","ref":1}',
+            '{"type":"message","text":1.50}',
+            '{"type":"message"}',
+            '{"type":["deleted"]}',
+            '{"text":"hi"}',
+            '["message","hi"]',
+            '"message"',
+            "1e2",
+            "null",
+        ):
+            self.assertEqual(messages_in(Plain().encode(stored(said.encode()))), [said])
+
+    @given(values())
+    def test_any_json(self, value: object) -> None:
+        """Any JSON can be read back from what is shown, with nicks after the nick."""
+        event = stored(compact([value]))
+        for dialect, before in ((Plain(), ""), (Plain(nicks=True), "Ann: ")):
+            (text,) = messages_in(dialect.encode(event))
+            assert isinstance(text, str)
+            self.assertTrue(text.startswith(before))
+            self.assertEqual(repr(json.loads(text.removeprefix(before))), repr([value]))
+
+    def test_erased(self) -> None:
+        """An erased message is not shown."""
+        for dialect in (Plain(), Plain(nicks=True)):
+            self.assertEqual(dialect.encode(stored(b'{"type":"deleted"}')), b"")
+
+    def test_not_shown(self) -> None:
+        """Replies, signals and who comes and goes are nothing that somebody says."""
+        for event in (
+            Reply(1, Done("publish")),
+            Reply(1, Counted(1, 1)),
+            Reply(1, Refused(BAD_REQUEST)),
+            Signal("lobby", ANN, b'{"type":"typing","on":true}'),
+            Joined("lobby", ANN),
+            Left("lobby", ANN),
+            Unsubscribed("lobby", 2000, "kicked"),
+        ):
+            self.assertEqual(Plain(nicks=True).encode(event), b"")
+        self.assertFalse(Plain.has_replies)
+
     def test_shared(self) -> None:
         """Two dialects that show the same are equal and hash equal, so they share bytes."""
         self.assertEqual(len({Plain(), Plain(nicks=False), Plain(nicks=True)}), 2)
@@ -54,22 +129,22 @@ class DecodeTests(SynchronousTestCase):
     @given(strategies.texts().filter(bool))
     def test_text(self, text: str) -> None:
         """A text is said, whatever is in it."""
-        self.assertEqual(decode(text.encode(), binary=False), Say(text))
+        self.assertEqual(decode(text.encode(), binary=False), [Say(text)])
 
     @given(strategies.blobs())
     def test_binary(self, data: bytes) -> None:
         """Binary is passed on, though it may look like text."""
-        self.assertEqual(decode(data, binary=True), Send(data, binary=True))
+        self.assertEqual(decode(data, binary=True), [Send(data, binary=True)])
 
     def test_empty(self) -> None:
         """An empty text is passed on as an empty text, not stored."""
-        self.assertEqual(decode(b"", binary=False), Send(b"", binary=False))
+        self.assertEqual(decode(b"", binary=False), [Send(b"", binary=False)])
 
     def test_byte_for_byte(self) -> None:
         """Nothing is trimmed, folded or composed."""
         for text in ("\0", "\n", " a ", "\ufeffa", "e\u0301", "\U0001f469\u200d\U0001f467"):
             said = decode(text.encode(), binary=False)
-            self.assertEqual(said, Say(text))
+            self.assertEqual(said, [Say(text)])
             self.assertEqual(messages_in(Plain().encode(message(text))), [text])
 
 
@@ -105,4 +180,5 @@ class EntranceTests(SynchronousTestCase):
             {"nicks": [""]},
             {"nicks": ["yes"]},
         ):
-            self.assertIs(self.assertRaises(ChatError, entrance, query), BAD_REQUEST)
+            error = self.assertRaises(ChatError, entrance, query)
+            self.assertIs(error.refusal, BAD_REQUEST)

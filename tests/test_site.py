@@ -84,6 +84,7 @@ class RegistryTests(SynchronousTestCase):
 
     def test_no_timer(self) -> None:
         """Neither a connection nor the site costs a timer of the reactor."""
+        self.world.turn()
         self.world.site.startFactory()
         self.client.send(request())
         self.assertEqual(self.world.clock.getDelayedCalls(), [])

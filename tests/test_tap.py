@@ -96,7 +96,7 @@ class OptionsTests(OptionsCase):
             (["extra"], "'extra'"),
             (["--allow-origin=a b"], "--allow-origin"),
             (["--config=/nonexistent.toml"], "/nonexistent.toml"),
-            (["--database=x.sqlite3"], "--database"),
+            (["--database=x/"], "--database"),
             (["--ws=", "--web="], "nothing to listen on"),
         ):
             refusal = self.refuse(*words)
@@ -117,6 +117,29 @@ class OptionsTests(OptionsCase):
             if row.flag:
                 self.assertIn(f"--{row.flag}", words)
         self.assertIn("\n  twistd chatd --config /etc/chatd.toml ", words)
+
+    def test_help_of_values(self) -> None:
+        """It says what an option takes, in a column of its own; a switch takes nothing."""
+        words = Options().getUsage(100)
+        for shown in ("--ws=ENDPOINT", "--allow-origin=ORIGIN", "--config=FILE", "--no-echo"):
+            self.assertRegex(words, rf"\n +{shown}  +[A-Z]")
+        self.assertRegex(words, r"\n +-h, --help  +")
+        self.assertLess(max(map(len, words.partition("Examples:")[0].splitlines())), 101)
+
+    def test_help_of_logger(self) -> None:
+        """`--logger` is listed where it may be given: after `chatd serve`, not twistd's chatd."""
+        self.patch(sys, "argv", ["/usr/bin/chatd"])
+        self.assertIn("--logger=NAME", Options().getUsage())
+        sys.argv = ["twistd"]
+        self.assertNotIn("--logger=NAME", Options().getUsage())
+
+    def test_short_help(self) -> None:
+        """`-h` is `--help`."""
+        out = io.StringIO()
+        with redirect_stdout(out):
+            end = self.assertRaises(SystemExit, Options().parseOptions, ["-h"])
+        self.assertIn("--allow-origin", out.getvalue())
+        self.assertFalse(end.code)
 
     def test_synopsis(self) -> None:
         """The help says how it was called."""
@@ -146,11 +169,10 @@ class MakeServiceTests(OptionsCase):
         """It is chatd, in a process that was made fit for it."""
         from twisted.internet import reactor
 
-        listening: list[ChatService] = []
-        # Not for real: nobody here would turn the reactor that closes the ports again.
-        self.patch(ChatService, "listen", lambda service: listening.append(service))
-        chatd = from_environment(" ".join(FREE))
-        self.assertEqual(listening, [chatd])
+        chatd = from_environment(" ".join([*FREE, "--database=:memory:"]))
+        assert isinstance(chatd, ChatService)
+        self.assertEqual(len(chatd.ports), 2)
+        chatd._listeners.abandon()  # nobody here turns the reactor, which a stop would need
         self.assertIs(reactor.seconds, time.monotonic)
 
     def test_cannot_be_made(self) -> None:
@@ -160,6 +182,7 @@ class MakeServiceTests(OptionsCase):
             ("--page=/nonexistent", "/nonexistent"),
             ("--ws=nonsense", "--ws: 'nonsense' is no endpoint"),
             ("--greeting 'half", "quotation"),
+            ("--database=/nonexistent/chat", "there is no folder '/nonexistent'"),
         ):
             error = self.assertRaises(SystemExit, from_environment, " ".join([*FREE, words]))
             self.assertTrue(str(error).startswith("chatd: "), error)

@@ -174,7 +174,11 @@ class PublicUrlTests(ValuesCase):
 
 
 class DatabaseTests(ValuesCase):
-    def test_memory(self) -> None:
-        """Only memory is a place for history yet."""
-        self.assertEqual(values.database(":memory:"), ":memory:")
-        self.refused(values.database, "", "chatd.sqlite3", None, 1)
+    def test_paths(self) -> None:
+        """A database is a file of any name, or memory."""
+        for path in (":memory:", "chatd.sqlite3", "/var/lib/chatd/a b.sqlite3", "../a?b", "a:b"):
+            self.assertEqual(values.database(path), path)
+
+    def test_refused(self) -> None:
+        """What names no file is refused, and a slip in ':memory:' too."""
+        self.refused(values.database, "", "a/", "/", ".", "a/..", ":memory", ":mem:", None, 1, "\0")

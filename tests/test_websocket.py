@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.address import IPv4Address
 
-from chatd.errors import BAD_REQUEST, NICK_INVALID
+from chatd.doors.paths import CENTRIFUGE
 from tests.support.doors import Client, World
 from tests.support.logs import LogCase
 from tests.support.rfc6455 import (
@@ -25,7 +27,10 @@ class TalkTests(LogCase):
 
     def test_greeting(self) -> None:
         """Who connects is greeted."""
-        self.assertEqual(World().open().frames, [(TEXT, b"connected to WebSocket server")])
+        world = World()
+        client = world.open()
+        world.turn()
+        self.assertEqual(client.frames, [(TEXT, b"connected to WebSocket server")])
 
     def test_broadcast(self) -> None:
         """What one says all get, the sender too, as it was, in its order."""
@@ -68,23 +73,32 @@ class TalkTests(LogCase):
             self.lines,
             [
                 "opened 127.0.0.1:40000 / 'ann' in 'kitchen'",
-                "closed 127.0.0.1:40000 / 4001 'see\\x1b you' by peer",
+                "closed 127.0.0.1:40000 / 'ann' in 'kitchen' 4001 'see\\x1b you' by peer",
             ],
         )
 
-    def test_errors_pin_nothing(self) -> None:
-        """An error that many saw keeps nothing of them."""
-        world = World()
-        for _ in range(10):
-            world.open("/?nicks=2")
-            world.open("/?nick=admin")
-        self.assertIsNone(BAD_REQUEST.__traceback__)
-        self.assertIsNone(NICK_INVALID.__traceback__)
-
     def test_log_of_a_refused_query(self) -> None:
         """Somebody whose query made no sense was nobody."""
-        World().open("/?nicks=x")
+        client = World().open("/?nicks=x")
         self.assertEqual(self.lines[0], "opened 127.0.0.1:40000 / nobody")
+        client.transport.abortConnection()
+        self.assertTrue(self.lines[-1].startswith("closed 127.0.0.1:40000 / nobody "), self.lines)
+
+    def test_log_of_sdk(self) -> None:
+        """Who says only after the opening who they are is named at the end, as they are then."""
+        world = World()
+        client = world.open("/connection/websocket")
+        self.assertEqual(self.lines[0], "opened 127.0.0.1:40000 /connection/websocket nobody")
+        client.say('{"id":1,"connect":{"data":{"nick":"ann"}}}')
+        world.turn()
+        client.say('{"id":2,"rpc":{"method":"nick","data":{"nick":"zoe"}}}')
+        world.turn()
+        client.send(close(1000))
+        world.turn()
+        self.assertTrue(
+            self.lines[-1].startswith("closed 127.0.0.1:40000 /connection/websocket 'zoe' 1000 "),
+            self.lines,
+        )
 
 
 class RegistryTests(LogCase):
@@ -168,6 +182,38 @@ class RegistryTests(LogCase):
         self.successResultOf(gone)
         self.assertTrue(mute.transport.aborted)
 
+    def test_goodbyes_are_spread(self) -> None:
+        """At a stop 500 are told in a tick of the wheel, or more, so that it takes 3 seconds."""
+
+        class Connection:
+            has_opened = True
+
+            def goodbye(self) -> None:
+                told.append(self)
+
+        for many, counts in ((600, [500, 600]), (12_000, [1000 * tick for tick in range(1, 13)])):
+            world = World()
+            told: list[Connection] = []
+            everybody: Any = {Connection() for _ in range(many)}
+            world.factory.connections = everybody
+            world.factory.goodbye()
+            found = []
+            for _ in counts:
+                found.append(len(told))
+                world.advance(0.25)
+            self.assertEqual(found, counts)
+            self.assertEqual(len(set(told)), many)
+
+    def test_gone_before_its_goodbye(self) -> None:
+        """Who goes before it is their turn keeps nobody waiting."""
+        world = World(greeting="")
+        clients = [world.open() for _ in range(510)]
+        gone = world.factory.goodbye()
+        for each in clients:
+            each.transport.abortConnection()
+        self.successResultOf(gone)
+        world.advance(1)
+
     def test_goodbye_to_nobody(self) -> None:
         """A stop with nobody there is done at once."""
         self.successResultOf(World().factory.goodbye())
@@ -211,7 +257,10 @@ class LivenessTests(LogCase):
         self.assertFalse(self.client.transport.lost)
         self.world.advance(2)
         self.assertTrue(self.client.transport.aborted)
-        self.assertEqual(self.lines[-1], "closed 127.0.0.1:40000 / 1006 'no pong' by chatd")
+        self.assertRegex(
+            self.lines[-1],
+            r"^closed 127\.0\.0\.1:40000 / '[^']+' in 'lobby' 1006 'no pong' by chatd$",
+        )
 
     def test_any_byte(self) -> None:
         """Any byte is a sign of life."""
@@ -270,6 +319,253 @@ class LivenessTests(LogCase):
         self.assertTrue(self.client.transport.aborted)
 
 
+class SdkTests(LogCase):
+    """The Centrifuge door, on both ports."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.world = World()
+
+    def enter(self, *, web: bool = False, connect: bool = True) -> Client:
+        """Somebody at the door, who says who they are."""
+        if web:
+            client = self.world.browse()
+            client.send(handshake(CENTRIFUGE, host="localhost:1920"))
+        else:
+            client = self.world.open(CENTRIFUGE)
+        if connect:
+            client.say('{"id":1,"connect":{}}')
+            self.world.turn()
+        return client
+
+    def code(self, client: Client) -> int | None:
+        """The code of its Close."""
+        return client.close[0] if client.close is not None else None
+
+    def pings(self, client: Client) -> int:
+        """How many pings came, alone or behind others."""
+        return sum(line == "{}" for text in client.texts for line in text.split("\n"))
+
+    def test_talks(self) -> None:
+        """On either port one connects, enters a room, and hears what is said there."""
+        clients = [self.enter(), self.enter(web=True)]
+        for each in clients:
+            each.say('{"id":2,"subscribe":{"channel":"lobby"}}')
+            self.world.turn()
+        clients[0].say('{"id":3,"publish":{"channel":"lobby","data":{"a":1}}}')
+        self.world.turn()
+        for each in clients:
+            self.assertIn('"connect":{"client":', each.texts[0])
+            self.assertIn('"id":2,"subscribe":', each.texts[1])
+            self.assertIn('"data":{"a":1}', "".join(each.texts))
+        self.assertIn('{"id":3,"publish":{}}', "".join(clients[0].texts))
+
+    def test_no_connect(self) -> None:
+        """Who does not say who they are within 10 seconds is closed with 3502, unpinged."""
+        for web in (False, True):
+            client = self.enter(web=web, connect=False)
+            self.world.advance(9.75)
+            self.assertIsNone(client.close)
+            self.world.advance(0.5)
+            self.assertEqual(client.close, (3502, "no connect in time"))
+            self.assertEqual(self.pings(client), 0)
+
+    def test_connect_timeout(self) -> None:
+        """How long that may take can be told; the plain door has no such limit."""
+        self.world = World(connect_timeout_s=2)
+        late, plain = self.enter(connect=False), self.world.open()
+        self.world.advance(2.5)
+        self.assertEqual((self.code(late), self.code(plain)), (3502, None))
+
+    def test_pings(self) -> None:
+        """A ping is the message `{}`, every 25 seconds, and who answers stays."""
+        client = self.enter()
+        self.world.advance(10.5)
+        for number in range(1, 5):
+            self.assertEqual(self.pings(client), number)
+            client.say("{}")
+            self.world.advance(25)
+        self.assertNotIn(PING, [opcode for opcode, _ in client.frames])
+        self.assertIsNone(client.close)
+
+    def test_no_pong(self) -> None:
+        """Who gives no sign of life within 10 seconds of a ping is closed with 3012."""
+        client = self.enter()
+        self.world.advance(19.75)
+        self.assertIsNone(client.close)
+        self.world.advance(0.75)
+        self.assertEqual(client.close, (3012, "no pong"))
+        self.world.advance(2.5)
+        self.assertTrue(client.transport.lost)
+        self.assertIn("3012 'no pong' by chatd", self.lines[-1])
+
+    def test_pong_timeout(self) -> None:
+        """How long a pong may take can be told."""
+        self.world = World(sdk_pong_timeout_s=3)
+        client = self.enter()
+        self.world.advance(13.5)
+        self.assertEqual(self.code(client), 3012)
+
+    def test_progress(self) -> None:
+        """Who has taken bytes since the ping need not have answered it."""
+        client = self.enter()
+        link = client.transport.protocol._link
+        self.world.advance(10.5)
+        link.written += 10_000
+        link.unsent = lambda: 5_000
+        self.world.advance(10)
+        self.assertIsNone(client.close)
+        link.unsent = lambda: 0
+        self.world.advance(15)
+        self.assertEqual(self.pings(client), 2)
+        self.world.advance(10.5)
+        self.assertEqual(self.code(client), 3012)
+
+    def lagging(self) -> Client:
+        """Somebody who has entered and takes nothing more."""
+        client = self.enter()
+        client.transport.reads = False
+        client.transport.write(b"\x82\x7f" + (70_000).to_bytes(8, "big") + b"x" * 70_000)
+        self.assertTrue(client.transport.held)
+        return client
+
+    def test_lagging(self) -> None:
+        """A lagging peer owes no pong, and the pings it is owed join what waits for it."""
+        client = self.lagging()
+        self.world.advance(40)
+        self.assertEqual(self.pings(client), 0)
+        client.transport.reads = True
+        client.transport.take()
+        self.assertEqual(self.pings(client), 2)
+        self.assertIsNone(client.close)
+
+    def test_lagging_plain(self) -> None:
+        """A peer of the plain door is sent nothing in place of a ping."""
+        client = self.world.open("/")
+        self.world.turn()
+        client.transport.reads = False
+        client.transport.write(b"\x82\x7f" + (70_000).to_bytes(8, "big") + b"x" * 70_000)
+        self.world.advance(30)
+        client.transport.take()
+        self.assertEqual([opcode for opcode, _ in client.frames], [TEXT, BINARY])
+
+    def test_lagging_since_the_ping(self) -> None:
+        """Who was pinged and lags when the pong is due is not closed: it may wait unread."""
+        client = self.enter()
+        self.world.advance(10.5)
+        self.assertEqual(self.pings(client), 1)
+        client.transport.reads = False
+        client.transport.write(b"x" * 70_000)
+        client.transport.protocol._link.unsent = lambda: 70_000
+        self.world.advance(15)
+        self.assertIsNone(client.transport.protocol.localCloseCode)
+
+    def test_waiting_for_an_answer(self) -> None:
+        """While a command waits for the disk nothing is read, and no pong is due."""
+        client = self.enter()
+        self.world.advance(10.5)
+        client.transport.protocol._outbox.busy(True)
+        self.assertTrue(client.transport.held)
+        self.world.advance(30)
+        self.assertIsNone(client.close)
+        client.transport.protocol._outbox.busy(False)
+        self.world.advance(40)
+        self.assertEqual(self.code(client), 3012)
+
+    def test_pinged_while_waiting(self) -> None:
+        """A ping of the peer's, read together with a command that waits, is answered."""
+        client = self.enter()
+        subscribe = b'{"id":2,"subscribe":{"channel":"lobby"}}'
+        client.send(client_frame(TEXT, subscribe) + client_frame(PING, b"?"))
+        self.assertTrue(client.transport.held)
+        self.world.turn()
+        self.assertIn((PONG, b"?"), client.frames)
+
+    def test_stalled(self) -> None:
+        """Who takes nothing for a minute is closed with 3008."""
+        client = self.lagging()
+        self.world.advance(59)
+        self.assertIsNone(client.transport.protocol.localCloseCode)
+        self.world.advance(2)
+        client.transport.take()
+        self.assertEqual(self.code(client), 3008)
+
+    def test_shutdown(self) -> None:
+        """At a stop it is 3001, before and after who they are is known."""
+        clients = [self.enter(), self.enter(web=True), self.enter(connect=False)]
+        self.world.factory.goodbye()
+        self.assertEqual([self.code(each) for each in clients], [3001] * 3)
+
+    def test_unintelligible(self) -> None:
+        """What is no command closes with 3501, binary too, and so does one before connect."""
+        for words in ("nonsense", '{"id":1', "[]", '{"id":1,"publish":{"channel":"x","data":1}}'):
+            client = self.enter(connect=False)
+            client.say(words)
+            self.world.turn()
+            self.assertEqual(self.code(client), 3501, words)
+        client = self.enter()
+        client.send(client_frame(BINARY, b"{}"))
+        self.assertEqual(self.code(client), 3501)
+
+    def test_control_flood(self) -> None:
+        """Too many pings close with 1008, as at the plain door."""
+        client = self.enter()
+        for _ in range(25):
+            client.send(client_frame(PING))
+        self.assertEqual(client.close, (1008, "policy violation"))
+
+    def test_frame_limits(self) -> None:
+        """A frame may be larger than a message at this door, so that most are refused by name."""
+        client = self.enter()
+        words = '{"id":2,"publish":{"channel":"lobby","data":"%s"}}'
+        client.say('{"id":9,"subscribe":{"channel":"lobby"}}')
+        self.world.turn()
+        client.say(words % ("x" * 65_534))
+        self.world.turn()
+        self.assertIn('{"id":2,"publish":{}}', "".join(client.texts))
+        client.say(words % ("x" * 65_535))
+        self.world.turn()
+        self.assertIn('{"id":2,"error":{"code":107,"message":"bad request"}}', client.texts[-1])
+        largest = self.world.paths[CENTRIFUGE].message_bytes
+        client.say("x" * largest)
+        self.assertEqual(self.code(client), 3501)
+        client = self.enter()
+        client.say("x" * (largest + 1))
+        self.assertEqual(self.code(client), 1009)
+
+    def test_frame_limit_of_the_plain_door(self) -> None:
+        """At the plain door it is the size of a message; one byte more closes with 1009."""
+        for size, code in ((65_536, None), (65_537, 1009)):
+            client = self.world.open()
+            self.world.turn()
+            client.say("x" * size)
+            self.assertEqual(self.code(client), code)
+
+    def test_bytes(self) -> None:
+        """Who sends more bytes than allowed is closed, at either door, before they are parsed."""
+        world = World(received_bytes_per_s=1024, received_bytes_burst=3000)
+        plain, sdk = world.open(), world.open(CENTRIFUGE)
+        world.turn()
+        for client, code in ((plain, 1008), (sdk, 3013)):
+            client.say('{"id":1,"connect":{}}'.ljust(2900))
+            world.turn()
+            self.assertIsNone(client.close)
+            client.say(" " * 200)
+            self.assertEqual(self.code(client), code)
+
+    def test_gone(self) -> None:
+        """A socket that is gone takes its conversation along, whatever was under way."""
+        for connect in (True, False):
+            client = self.enter(connect=connect)
+            client.say('{"id":2,"subscribe":{"channel":"lobby"}}')
+            client.transport.abortConnection()
+            self.world.turn()
+            self.world.advance(60)
+            self.assertEqual(len(self.world.factory.connections), 0)
+            self.assertEqual(len(self.world.hub), 0)
+        self.assertEqual(self.world.node.sessions, {})
+
+
 class SlowPeerTests(LogCase):
     """Who does not read."""
 
@@ -279,6 +575,7 @@ class SlowPeerTests(LogCase):
         self.slow = self.world.open()
         self.speaker = self.world.open()
         self.reader = self.world.open()
+        self.world.turn()
         self.slow.transport.reads = False
 
     def say(self, count: int, size: int = 60_000) -> None:
@@ -287,26 +584,39 @@ class SlowPeerTests(LogCase):
             self.speaker.say("x" * size)
             self.world.turn()
 
-    def test_held_and_closed(self) -> None:
-        """It costs bounded memory, then it is closed; the others miss nothing."""
-        self.say(6)
+    def test_bounded(self) -> None:
+        """It costs bounded memory, whatever the others say, and they miss nothing."""
+        most = 0
+        for _ in range(40):
+            self.say(1)
+            most = max(most, len(self.slow.transport.unsent))
+        self.assertLessEqual(most, 65536 * 2)
+        self.assertEqual(len(self.reader.texts), 40)
         self.assertIsNone(self._close_of(self.slow))
-        held = len(self.slow.transport.unsent) + self.slow.transport.protocol._outbox._held_now
-        self.assertLessEqual(held, 65536 * 2 + 262144)
-        self.say(4)
+
+    def test_binary_is_missed(self) -> None:
+        """What is not stored a lagging peer misses; what is stored follows in its place."""
+        self.say(3)
+        self.speaker.send(client_frame(BINARY, b"zip"))
+        self.speaker.say("words")
+        self.world.turn()
+        self.slow.transport.reads = True
         self.slow.transport.take()
-        self.assertEqual(self._close_of(self.slow), 1013)
-        self.assertEqual(len(self.reader.texts), 10)
-        self.world.advance(3)
-        self.assertIn("1013 'reading too slowly' by chatd", self.lines[-1])
+        self.world.turn()
+        self.assertNotIn((BINARY, b"zip"), self.slow.frames)
+        self.assertEqual([len(text) for text in self.slow.texts], [60_000] * 3 + [5])
+        self.assertIn((BINARY, b"zip"), self.reader.frames)
 
     def test_catches_up(self) -> None:
-        """What was held follows, in order, when it reads again."""
-        self.say(5)
+        """What it missed follows, in order, when it reads again."""
+        for number in range(300):
+            self.speaker.say(f"{number} ".ljust(1000, "x"))
+            self.world.turn()
         self.assertTrue(self.slow.transport.held)
         self.slow.transport.reads = True
         self.slow.transport.take()
-        self.assertEqual(len(self.slow.texts), 5)
+        self.world.turn()
+        self.assertEqual([int(text.split()[0]) for text in self.slow.texts], [*range(300)])
         self.assertFalse(self.slow.transport.held)
         self.speaker.say("last")
         self.world.turn()
@@ -318,6 +628,8 @@ class SlowPeerTests(LogCase):
         self.world.advance(61)
         self.slow.transport.take()
         self.assertEqual(self._close_of(self.slow), 1013)
+        self.world.advance(3)
+        self.assertIn("1013 'reading too slowly' by chatd", self.lines[-1])
 
     def test_drained_is_told(self) -> None:
         """The greeter hears when a peer has taken everything."""

@@ -1,70 +1,53 @@
-"""What comes in and what goes out, as values.
-
-Commands are what a peer asks for; events are what members of a room are told. A door decodes
-bytes to commands and encodes events to bytes; the rules in between see only these.
-"""
+"""What members of a room are told, as values; and what one peer is told without having asked."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 __all__ = [
-    "Command",
-    "Enter",
-    "Event",
+    "Joined",
+    "Left",
     "Message",
     "Notice",
+    "Passing",
     "Relay",
-    "Say",
-    "Send",
+    "RoomEvent",
     "Sender",
+    "Signal",
+    "Unsubscribed",
+    "compact",
     "payload",
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Enter:
-    """Come in, which is the first command of a conversation.
-
-    Args:
-        room: the name asked for, not yet checked; None: the default room.
-        nick: the nick asked for, not yet checked; None: any.
-    """
-
-    room: str | None
-    nick: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Say a text to the room; it becomes a stored message."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Pass bytes on to whoever is there now; nothing is stored.
-
-    Args:
-        data: any bytes when `binary`, else UTF-8.
-        binary: which kind of WebSocket message it was and becomes.
-    """
-
-    data: bytes
-    binary: bool
-
-
-Command = Enter | Say | Send
-
-
-@dataclass(frozen=True, slots=True)
 class Sender:
-    """Who said it, then: a session's id and the nick it had."""
+    """Who it was, then: a user, by one of their sessions, with the nick they had.
 
+    Args:
+        user: their id; letters, digits, `_` and `-`.
+        session: the session's id; likewise.
+        nick: see `core.names.nick`.
+    """
+
+    user: str
     session: str
     nick: str
+    encoded: bytes = field(init=False, compare=False, repr=False)
+    """Itself as the compact JSON that is stored and told: `user`, `client`, `conn_info`."""
+
+    def __post_init__(self) -> None:
+        value = {"user": self.user, "client": self.session, "conn_info": {"nick": self.nick}}
+        object.__setattr__(self, "encoded", compact(value))
+
+    @staticmethod
+    @lru_cache(4096)
+    def decode(encoded: bytes) -> Sender:
+        """Make it from `encoded`; the many messages of one sender share one object."""
+        value = json.loads(encoded)
+        return Sender(value["user"], value["client"], value["conn_info"]["nick"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +57,58 @@ class Message:
     Args:
         room: its folded name.
         sender: who said it.
-        id: the sender's own, or the server's where the door has none.
-        payload: compact JSON, see `payload`.
+        payload: compact JSON; see `compact`.
         offset: its place in the room, from 1, without holes.
         time_ms: when it was numbered, milliseconds since 1970; never falls within a room.
+        erases: offset of the message whose payload is gone from now on; 0: none. Told when it is
+            delivered, not when it is read back.
     """
 
     room: str
     sender: Sender
-    id: str
     payload: bytes
     offset: int
     time_ms: int
+    erases: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """Bytes passed on: no offset, not stored, in their place among the messages."""
+    """Bytes passed on between plain connections: no offset, not stored."""
 
     room: str
     sender: Sender
     data: bytes
     binary: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """JSON that is told and not stored, such as that somebody types."""
+
+    room: str
+    sender: Sender
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A user is present from now on; the sender is their first session."""
+
+    room: str
+    sender: Sender
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A user is present no longer; the sender is their last session."""
+
+    room: str
+    sender: Sender
+
+
+Passing = Relay | Signal | Joined | Left
+RoomEvent = Message | Passing
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +118,26 @@ class Notice:
     text: str
 
 
-Event = Message | Relay | Notice
+@dataclass(frozen=True, slots=True)
+class Unsubscribed:
+    """The peer was taken out of a room.
+
+    Args:
+        room: its name as the peer spells it.
+        code: 2000: for good; from 2500 on it may subscribe again.
+        reason: our words.
+    """
+
+    room: str
+    code: int
+    reason: str
+
+
+def compact(value: object) -> bytes:
+    """A JSON value as it is stored and told: UTF-8, no space, no raw newline, no raw U+0000."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def payload(message_id: str, text: str) -> bytes:
-    """The stored form of a text: compact JSON, UTF-8, no raw newline, no raw U+0000."""
-    value = {"type": "message", "id": message_id, "text": text}
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    """The stored form of a text."""
+    return compact({"type": "message", "id": message_id, "text": text})

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.logger import Logger
 
-from chatd.core.events import Command, Notice, Say, Send
+from chatd.core.commands import Command, Say, Send
+from chatd.core.events import Notice
 from chatd.core.outbox import Outbox, State
 from chatd.core.room import Dialect
 from chatd.core.throttle import Throttle
@@ -37,12 +40,28 @@ class Greeter:
         self._messages = messages
 
     @property
+    def is_connecting(self) -> bool:
+        """See `Conversation.is_connecting`."""
+        return False
+
+    @property
     def title(self) -> str:
         """See `Conversation.title`."""
         return "greeter"
 
-    def receive(self, command: Command) -> None:
+    def receive(self, commands: Sequence[Command]) -> None:
         """See `Conversation.receive`. Lengths are logged, texts never."""
+        for command in commands:
+            self._answer(command)
+
+    def drained(self) -> None:
+        """See `Conversation.drained`."""
+        log.info("greeter: {peer} drained", peer=self._peer)
+
+    def lost(self) -> None:
+        """See `Conversation.lost`; the door logs the close."""
+
+    def _answer(self, command: Command) -> None:
         assert isinstance(command, Say | Send)  # nobody enters here
         if self._outbox.state is State.GONE:
             return
@@ -54,11 +73,5 @@ class Greeter:
         if command == STOP:
             self._outbox.close(NORMAL)
         else:
-            self._outbox.put([self._dialect.encode(Notice(ANSWER))])
-
-    def drained(self) -> None:
-        """See `Conversation.drained`."""
-        log.info("greeter: {peer} drained", peer=self._peer)
-
-    def lost(self) -> None:
-        """See `Conversation.lost`; the door logs the close."""
+            self._outbox.answer(self._dialect.encode(Notice(ANSWER)))
+            self._outbox.flush()

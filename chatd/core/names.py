@@ -1,17 +1,29 @@
-"""What a room or a nick may look like, and the form in which two are compared."""
+"""What a room, a nick or an id may look like, and the form in which two are compared."""
 
 from __future__ import annotations
 
 import re
 
-from chatd.errors import NICK_INVALID, ROOM_INVALID
+from chatd.errors import BAD_REQUEST, NICK_INVALID, ROOM_INVALID, ChatError
 
-__all__ = ["DEFAULT_ROOM", "guest", "nick", "room"]
+__all__ = [
+    "DEFAULT_ROOM",
+    "MOST_NICK_CHARS",
+    "fold_nick",
+    "guest",
+    "message_id",
+    "nick",
+    "room",
+]
 
 DEFAULT_ROOM = "lobby"
 
+MOST_NICK_CHARS = 32
+"""How long a nick may be."""
+
 _ROOM = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
-_NICK = re.compile(r"[A-Za-z0-9_.-]{1,32}")
+_NICK = re.compile(rf"[A-Za-z0-9_.-]{{1,{MOST_NICK_CHARS}}}")
+_MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RESERVED = frozenset({"admin", "chatd", "moderator", "server", "system"})
 
 
@@ -22,7 +34,7 @@ def room(name: str) -> str:
         ChatError: ROOM_INVALID, unless it is 1 to 100 of `A-Z a-z 0-9 _ . : -`.
     """
     if _ROOM.fullmatch(name) is None:
-        raise ROOM_INVALID
+        raise ChatError(ROOM_INVALID)
     return name.lower()
 
 
@@ -34,10 +46,26 @@ def nick(name: str) -> str:
             none of the reserved words.
     """
     if _NICK.fullmatch(name) is None or name.lower() in _RESERVED:
-        raise NICK_INVALID
+        raise ChatError(NICK_INVALID)
     return name
 
 
-def guest(session_id: str) -> str:
-    """The nick of somebody who asked for none, made of the session's id."""
-    return f"guest-{session_id[:6]}"
+def fold_nick(name: str) -> str:
+    """The form of an allowed nick in which nicks are compared: lower case."""
+    return name.lower()
+
+
+def guest(user_id: str) -> str:
+    """The nick of somebody who asked for none, made of the user's id."""
+    return f"guest-{user_id[:6]}"
+
+
+def message_id(text: str) -> str:
+    """A sender's own id of a message, as it is; compared exactly.
+
+    Raises:
+        ChatError: BAD_REQUEST, unless it is 1 to 64 of `A-Z a-z 0-9 _ -`.
+    """
+    if _MESSAGE_ID.fullmatch(text) is None:
+        raise ChatError(BAD_REQUEST)
+    return text

@@ -2,25 +2,26 @@
 
 The promise of `Outbox`:
 
-1. `put` never blocks, never reorders and never raises for the network's sake.
+1. Nothing blocks, is reordered, or raises for the network's sake.
 2. While the peer takes bytes they go straight to it and nothing is kept here.
-3. Above high water nothing more is written. What comes is held, at most `held_bytes` of it, and
-   follows as the peer drains; nothing is read from the peer meanwhile.
-4. A peer for which more would have to be held, or whose unsent bytes have not changed for
-   `stall_timeout_s`, is given up and closed as stalled. Nobody else notices.
+3. Above high water no event is written or kept. Of each room the outbox knows only how far the
+   peer has got (`behind`), and the `Feeder` goes on from there as the peer drains.
+4. Answers are never dropped: they wait here, while nothing is read from the peer.
+5. A peer whose unsent bytes have not changed for `stall_timeout_s` is closed as stalled.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable
 from enum import Enum, auto
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chatd.core.wheel import Deadline, Wheel
 from chatd.errors import STALLED, Close
 
-__all__ = ["HIGH_WATER_BYTES", "PIECE_BYTES", "Outbox", "Peer", "State"]
+if TYPE_CHECKING:
+    from chatd.core.room import Member
+
+__all__ = ["HIGH_WATER_BYTES", "PIECE_BYTES", "Feeder", "Outbox", "Peer", "State"]
 
 HIGH_WATER_BYTES = 65536
 """Unsent bytes in user space above which a peer is told `paused`."""
@@ -45,11 +46,20 @@ class Peer(Protocol):
         """Say goodbye; then it is `lost`, soon, whatever the other side does."""
 
 
+class Feeder(Protocol):
+    """What brings a peer that is behind to the head of its rooms."""
+
+    def catch_up(self, outbox: Outbox) -> None:
+        """Write what the peer has missed, as much as it takes now."""
+
+
 class State(Enum):
     """Where an outbox stands."""
 
     LIVE = auto()
+    """What is put goes straight to the peer."""
     LAGGING = auto()
+    """The peer is above high water."""
     GONE = auto()
 
 
@@ -59,60 +69,77 @@ class Outbox:
     Args:
         peer: where they go; open.
         wheel: for the stall timeout.
-        held_bytes: how much is held while the peer is above high water.
+        feeder: called when the peer has drained and is behind.
         stall_timeout_s: how long its unsent bytes may stay unchanged above high water.
     """
 
     __slots__ = (
-        "_held",
-        "_held_now",
-        "_most_held",
+        "_answers",
+        "_feeder",
+        "_is_busy",
+        "_is_held",
         "_peer",
         "_stall",
         "_stall_timeout_s",
         "_unsent",
         "_wheel",
+        "awaits_block",
+        "behind",
         "state",
     )
 
-    def __init__(
-        self, peer: Peer, wheel: Wheel, *, held_bytes: int, stall_timeout_s: float
-    ) -> None:
+    def __init__(self, peer: Peer, wheel: Wheel, feeder: Feeder, *, stall_timeout_s: float) -> None:
         self._peer = peer
         self._wheel = wheel
-        self._most_held = held_bytes
+        self._feeder = feeder
         self._stall_timeout_s = stall_timeout_s
-        self._held: deque[bytes] = deque()
-        self._held_now = 0
+        self._answers: list[bytes] = []
+        self._is_busy = False
+        self._is_held = False
         self._unsent = 0
         self._stall: Deadline | None = None
         self.state = State.LIVE
+        self.behind: dict[Member, int] = {}
+        """Of each room in which the peer is behind, the last offset it was given."""
+        self.awaits_block = False
+        """Whether the feeder is reading for it."""
 
     @property
-    def is_live(self) -> bool:
-        """Whether what is put goes straight to the peer."""
-        return self.state is State.LIVE
+    def is_idle(self) -> bool:
+        """Whether the peer has everything but what is on its way."""
+        return self.state is State.LIVE and not self.behind
 
-    def put(self, pieces: Iterable[bytes]) -> None:
-        """Send frames.
+    def put(self, data: bytes) -> None:
+        """Send frames to a peer that is live, its answers first.
 
         Args:
-            pieces: whole frames each, joined up to `PIECE_BYTES`; shared by all who get them.
+            data: whole frames, up to `PIECE_BYTES` or one; shared by all who get them.
         """
-        for piece in pieces:
-            if self.state is State.LIVE:
-                self._peer.write(piece)
-            elif self.state is State.LAGGING:
-                self._held_now += len(piece)
-                if self._held_now > self._most_held:
-                    self.close(STALLED)
-                    return
-                self._held.append(piece)
+        if self._answers:
+            data = b"".join((*self._answers, data))
+            self._answers.clear()
+        self._peer.write(data)
+
+    def answer(self, frames: bytes) -> None:
+        """Take an answer, to leave with the next `put` or `flush`."""
+        if self.state is not State.GONE:
+            self._answers.append(frames)
+
+    def flush(self) -> None:
+        """Send the answers that wait, if the peer takes them."""
+        if self._answers and self.state is State.LIVE:
+            self.put(b"")
+
+    def busy(self, on: bool) -> None:
+        """Read nothing from the peer while a command of it is under way, or go on."""
+        self._is_busy = on
+        self._hold()
 
     def close(self, close: Close) -> None:
-        """Say goodbye to the peer and take nothing more for it; what is held is dropped."""
+        """Say goodbye to the peer, after its answers if it takes them; it gets nothing more."""
         if self.state is State.GONE:
             return
+        self.flush()
         self.lost()
         self._peer.close(close)
 
@@ -120,32 +147,35 @@ class Outbox:
         """The peer is above high water. May be said again and from within `Peer.write`."""
         if self.state is State.LIVE:
             self.state = State.LAGGING
-            self._peer.hold(True)
+            self._hold()
             self._watch()
 
     def drained(self) -> bool:
-        """The peer has taken everything; returns whether nothing is held any more."""
+        """The peer has taken everything; returns whether it takes more even now."""
         if self.state is not State.LAGGING:
             return False
+        self._unwatch()
         self.state = State.LIVE
-        while self._held and self.state is State.LIVE:
-            piece = self._held.popleft()
-            self._held_now -= len(piece)
-            self._peer.write(piece)
+        self.flush()
+        self._feeder.catch_up(self)
         if self.state is not State.LIVE:
             return False
-        self._unwatch()
-        self._peer.hold(False)
+        self._hold()
         return True
 
     def lost(self) -> None:
         """The peer is no more, or has been told goodbye."""
-        if self.state is State.LAGGING:
-            self._peer.hold(False)  # or its answer to our Close would never be read
         self.state = State.GONE
-        self._held.clear()
-        self._held_now = 0
+        self._answers.clear()
+        self.behind.clear()
         self._unwatch()
+        self._hold()  # or its answer to our Close would never be read
+
+    def _hold(self) -> None:
+        hold = self.state is State.LAGGING or (self._is_busy and self.state is State.LIVE)
+        if hold is not self._is_held:
+            self._is_held = hold
+            self._peer.hold(hold)
 
     def _watch(self) -> None:
         self._unwatch()

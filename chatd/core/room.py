@@ -1,24 +1,74 @@
-"""One room: who is in it, grouped by what they are to be sent."""
+"""One room: its head, its last messages, and who is in it, grouped by what they are to be sent."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from chatd.core.events import Event, Sender
-from chatd.core.outbox import Outbox
+from chatd.core.broker import ERASED, Opened
+from chatd.core.events import Message, Sender
+from chatd.core.outbox import Outbox, State
+from chatd.core.presence import Presence
+from chatd.core.replies import Told
 
-__all__ = ["Dialect", "Member", "Room"]
+__all__ = ["Dialect", "Member", "Room", "Row", "erase"]
 
 
 class Dialect(Protocol):
     """How events look to some of the members. Equal ones share every encoded byte."""
 
-    def encode(self, event: Event) -> bytes:
+    @property
+    def has_replies(self) -> bool:
+        """Whether a refusal can be answered; else it is shown as a close."""
+
+    @property
+    def is_common(self) -> bool:
+        """Whether many members have it, so that encoded bytes are worth keeping."""
+
+    def of_room(self, name: str, *, join_leave: bool) -> Dialect:
+        """The dialect of a member of a room.
+
+        Args:
+            name: the room's, as the peer spells it.
+            join_leave: whether it is told who comes and goes.
+        """
+
+    def encode(self, event: Told) -> bytes:
         """The frames that show an event, whole; empty when it is not shown."""
 
     def __hash__(self) -> int: ...
+
+
+class Row:
+    """A message and its frames, each made once."""
+
+    __slots__ = ("_frames", "message")
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self._frames: dict[Dialect, bytes] = {}
+
+    def frame(self, dialect: Dialect) -> bytes:
+        """The frames that show it in a dialect."""
+        found = self._frames.get(dialect)
+        if found is None:
+            found = dialect.encode(self.message)
+            if dialect.is_common:
+                self._frames[dialect] = found
+        return found
+
+
+def erase(rows: list[Row], offset: int) -> None:
+    """Forget what a message said, if it is among these.
+
+    Args:
+        rows: of successive messages.
+        offset: of the message.
+    """
+    index = offset - rows[0].message.offset if rows else -1
+    if 0 <= index < len(rows):
+        rows[index] = Row(replace(rows[index].message, payload=ERASED))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,47 +76,81 @@ class Member:
     """A session in a room.
 
     Args:
-        sender: the session's id and nick.
+        room: the room.
+        sender: whose session.
         dialect: what it speaks.
         outbox: where its bytes go.
         echo: whether it is sent what it said itself.
+        lost: called when what it missed cannot be had any more; it leaves then.
     """
 
+    room: Room
     sender: Sender
     dialect: Dialect
     outbox: Outbox
     echo: bool
+    lost: Callable[[Member], None]
 
 
 class Room:
-    """Who is in a room.
+    """A room that is open.
+
+    The live members are those who have got everything up to the head and take more. The others
+    are behind: their outbox knows how far they have got, and `Feed` brings them back.
 
     Args:
         name: its folded name.
+        opened: how the broker found it.
+        presence: the users in it.
     """
 
-    __slots__ = ("_audiences", "name")
+    __slots__ = ("_audiences", "epoch", "head", "name", "presence", "tail", "uses")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, opened: Opened, presence: Presence) -> None:
         self.name = name
-        self._audiences: dict[Dialect, dict[str, Member]] = {}
+        self.epoch = opened.epoch
+        self.head = opened.head
+        self.tail = [Row(message) for message in opened.tail]
+        """Its messages above the last multiple of `BLOCK`, less those trimmed when it opened."""
+        self.presence = presence
+        self.uses = 0
+        """How many need it; see `Hub.open`."""
+        self._audiences: dict[Dialect, dict[Member, None]] = {}
 
-    def join(self, member: Member) -> None:
-        """Let a session in; it gets every batch from now on."""
-        self._audiences.setdefault(member.dialect, {})[member.sender.session] = member
+    def grow(self, message: Message) -> Row:
+        """Let the head move to the next message."""
+        row = Row(message)
+        self.tail.append(row)
+        self.head = message.offset
+        return row
+
+    def join(self, member: Member, after: int) -> None:
+        """Let a session in, which has got everything up to an offset; it is behind, or live."""
+        if after == self.head:
+            self._audiences.setdefault(member.dialect, {})[member] = None
+        else:
+            member.outbox.behind[member] = after
+
+    def miss(self, member: Member, after: int) -> None:
+        """Take note that a live member has got nothing after an offset."""
+        if self._forget(member) and member.outbox.state is not State.GONE:
+            member.outbox.behind[member] = after
 
     def leave(self, member: Member) -> None:
         """Let a session out."""
-        audience = self._audiences[member.dialect]
-        del audience[member.sender.session]
+        if member.outbox.behind.pop(member, None) is None:
+            self._forget(member)
+
+    def audiences(self) -> list[tuple[Dialect, list[Member]]]:
+        """Live members by dialect, as they are now: what happens later changes nothing in it."""
+        return [(dialect, list(audience)) for dialect, audience in self._audiences.items()]
+
+    def _forget(self, member: Member) -> bool:
+        """Let a member be live no more; False when it was not."""
+        audience = self._audiences.get(member.dialect)
+        if audience is None or member not in audience:
+            return False
+        del audience[member]
         if not audience:
             del self._audiences[member.dialect]
-
-    def audiences(self) -> Iterator[tuple[Dialect, list[Member]]]:
-        """Members by dialect; each list is a snapshot, so members may leave meanwhile."""
-        for dialect, audience in list(self._audiences.items()):
-            yield dialect, list(audience.values())
-
-    def __len__(self) -> int:
-        """How many sessions are in it."""
-        return sum(map(len, self._audiences.values()))
+        return True

@@ -1,23 +1,44 @@
-"""One connection's conversation: which commands, when, how often, and what they do."""
+"""One connection's conversation: which commands, when, how often, and in which order.
+
+Commands of a session run in order, one that waits for something at a time; nothing is read from
+the peer meanwhile. What the commands do is `actions.py`'s business.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from chatd.core import names
-from chatd.core.broker import Ack
-from chatd.core.events import Command, Enter, Notice, Relay, Say, Send, Sender, payload
-from chatd.core.hub import Hub
+from twisted.logger import Logger
+
+from chatd.core.commands import Command
+from chatd.core.events import Sender
+from chatd.core.node import Node
 from chatd.core.outbox import Outbox
 from chatd.core.outbox import State as Outgoing
-from chatd.core.room import Dialect, Member
+from chatd.core.replies import Done, Refused, Reply
+from chatd.core.room import Dialect, Member, Room
 from chatd.core.throttle import Throttle
-from chatd.errors import BAD_REQUEST, TOO_MANY_REQUESTS, ChatError
+from chatd.errors import (
+    BAD_REQUEST,
+    INTERNAL,
+    TOO_MANY_REQUESTS,
+    UNINTELLIGIBLE,
+    ChatError,
+    Close,
+    Refusal,
+)
 
-__all__ = ["Conversation", "Session", "State"]
+__all__ = ["Action", "Conversation", "Rate", "Session", "State"]
+
+_REFUSALS = (1, 10)  # a second, at once: beyond it a peer that asks too often is closed
+
+T = TypeVar("T")
+
+log = Logger()
 
 
 class Conversation(Protocol):
@@ -27,7 +48,11 @@ class Conversation(Protocol):
     def title(self) -> str:
         """What it is, for the log; names of people and rooms are quoted."""
 
-    def receive(self, command: Command) -> None:
+    @property
+    def is_connecting(self) -> bool:
+        """Whether the peer has still to say who it is."""
+
+    def receive(self, commands: Sequence[Command]) -> None:
         """The peer asked for something; refused is told to the peer, never raised."""
 
     def drained(self) -> None:
@@ -45,141 +70,279 @@ class State(Enum):
     CLOSING = auto()
 
 
+class Rate(Enum):
+    """Which of a session's two limits a command counts against."""
+
+    COMMANDS = auto()
+    PUBLISHES = auto()
+
+
 @dataclass(frozen=True, slots=True)
-class _Rule:
-    """One row of the command table."""
+class Action:
+    """One row of the command table.
+
+    Args:
+        when: the state it is allowed in.
+        rate: how often it is.
+        run: does it; it may raise ChatError.
+    """
 
     when: State
-    throttled: bool
+    rate: Rate
     run: Callable[[Session, Any], None]
 
 
 class Session:
-    """A conversation of somebody who talks in a room.
+    """A conversation of somebody who talks in rooms.
 
     Args:
-        hub: where the rooms are.
+        node: what it shares with the others.
         outbox: where its replies and events go.
-        dialect: how they look.
+        dialect: how its replies look.
         session_id: unlike any other's.
-        new_id: makes ids for messages whose sender gives none.
-        publishes: limits what it says.
-        greeting: said first; empty: nothing.
-        echo: whether it is sent what it says itself.
+        actions: the command table.
     """
 
     __slots__ = (
-        "_dialect",
-        "_echo",
-        "_greeting",
-        "_hub",
-        "_member",
-        "_new_id",
-        "_outbox",
-        "_publishes",
-        "_room",
-        "_session_id",
+        "_actions",
+        "_goodbye",
+        "_inbox",
+        "_is_busy",
+        "_is_working",
+        "_rates",
+        "_refusals",
+        "_unanswered",
+        "_using",
+        "comes_back",
+        "dialect",
+        "home",
+        "id",
+        "memberships",
+        "node",
+        "outbox",
+        "sender",
     )
 
     def __init__(
         self,
-        hub: Hub,
+        node: Node,
         outbox: Outbox,
         dialect: Dialect,
         *,
         session_id: str,
-        new_id: Callable[[], str],
-        publishes: Throttle,
-        greeting: str,
-        echo: bool,
+        actions: Mapping[type, Action],
     ) -> None:
-        self._hub = hub
-        self._outbox = outbox
-        self._dialect = dialect
-        self._session_id = session_id
-        self._new_id = new_id
-        self._publishes = publishes
-        self._greeting = greeting
-        self._echo = echo
-        self._member: Member | None = None
-        self._room = ""
+        config = node.config
+        self.node = node
+        self.outbox = outbox
+        self.dialect = dialect
+        self.id = session_id
+        self.sender: Sender | None = None
+        """Who it is; None while it is connecting."""
+        self.comes_back = False
+        """Whether the same user may come again."""
+        self.home = ""
+        """The room that it came for, where there is but one."""
+        self.memberships: dict[str, Member] = {}
+        """By the rooms' folded names."""
+        self._actions = actions
+        self._rates = {
+            Rate.COMMANDS: Throttle(config.commands_per_s, config.commands_burst, node.seconds),
+            Rate.PUBLISHES: Throttle(config.publish_per_s, config.publish_burst, node.seconds),
+        }
+        self._refusals = Throttle(*_REFUSALS, node.seconds)
+        self._inbox: deque[Command] = deque()
+        self._is_busy = False
+        self._is_working = False
+        self._goodbye: Close | None = None
+        self._unanswered = 0
+        self._using: Room | None = None
 
     @property
     def state(self) -> State:
         """Where it stands; closing from the first goodbye on, whoever said it."""
-        if self._outbox.state is Outgoing.GONE:
+        if self._goodbye is not None or self.outbox.state is Outgoing.GONE:
             return State.CLOSING
-        return State.CONNECTING if self._member is None else State.LIVE
+        return State.CONNECTING if self.sender is None else State.LIVE
+
+    @property
+    def is_connecting(self) -> bool:
+        """See `Conversation.is_connecting`."""
+        return self.state is State.CONNECTING
 
     @property
     def title(self) -> str:
         """See `Conversation.title`."""
-        if self._member is None:
+        if self.sender is None:
             return "nobody"
-        return f"{self._member.sender.nick!r} in {self._room!r}"
+        return f"{self.sender.nick!r} in {self.home!r}" if self.home else f"{self.sender.nick!r}"
 
-    def receive(self, command: Command) -> None:
+    def receive(self, commands: Sequence[Command]) -> None:
         """See `Conversation.receive`. A door without replies shows a refusal as a close."""
-        rule = _COMMANDS[type(command)]
-        state = self.state
-        if state is State.CLOSING:
-            return
-        try:
-            if state is not rule.when:
-                raise BAD_REQUEST
-            if rule.throttled and not self._publishes.take():
-                raise TOO_MANY_REQUESTS
-            rule.run(self, command)
-        except ChatError as error:
-            # One object is raised again and again: kept tracebacks would keep every frame alive.
-            self._refuse(error.with_traceback(None))
+        if self.state is not State.CLOSING:
+            self._inbox.extend(commands)
+            self._work()
 
     def drained(self) -> None:
         """See `Conversation.drained`; what it missed has followed already."""
+        self._work()
 
     def lost(self) -> None:
         """See `Conversation.lost`."""
-        self._outbox.lost()
-        if self._member is not None:
-            self._hub.leave(self._room, self._member)
-            self._member = None
+        self.outbox.lost()
+        self._inbox.clear()
+        for name in list(self.memberships):
+            self.leave(name, comes_back=self.comes_back)
+        if self.sender is not None:
+            user = self.sender.user
+            self.node.nicks.release(user, comes_back=self.comes_back)
+            others = self.node.sessions[user]
+            del others[self.id]
+            if not others:
+                del self.node.sessions[user]
+            self.sender = None
 
-    def _enter(self, command: Enter) -> None:
-        room = names.room(names.DEFAULT_ROOM if command.room is None else command.room)
-        nick = names.guest(self._session_id) if command.nick is None else names.nick(command.nick)
-        sender = Sender(self._session_id, nick)
-        self._room = room
-        self._member = Member(sender, self._dialect, self._outbox, self._echo)
-        if self._greeting:
-            self._outbox.put([self._dialect.encode(Notice(self._greeting))])
-        self._hub.join(room, self._member)
+    # For commands
 
-    def _say(self, command: Say) -> None:
-        assert self._member is not None
-        message_id = self._new_id()
-        self._hub.publish(
-            self._room,
-            self._member.sender,
-            message_id,
-            payload(message_id, command.text),
-            self._done,
-        )
+    def admit(self, user: str, nick: str, *, comes_back: bool) -> Sender:
+        """From now on it is the session of a user, whose nick it holds once more."""
+        self.sender = Sender(user, self.id, nick)
+        self.comes_back = comes_back
+        self.node.sessions.setdefault(user, {})[self.id] = self
+        return self.sender
 
-    def _send(self, command: Send) -> None:
-        assert self._member is not None
-        relay = Relay(self._room, self._member.sender, command.data, command.binary)
-        self._hub.relay(relay, self._done)
+    def enter(self, member: Member, after: int) -> None:
+        """Become a member of the room that was opened, having got everything up to an offset."""
+        self._using = None  # from now on the membership does
+        self.memberships[member.room.name] = member
+        self.node.hub.arrive(member.room, member.sender)
+        member.room.join(member, after)
+        self.node.feed.catch_up(self.outbox)
 
-    def _done(self, outcome: Ack | ChatError) -> None:
-        if isinstance(outcome, ChatError):
-            self._refuse(outcome)
+    def leave(self, name: str, *, comes_back: bool) -> None:
+        """Be a member of a room no longer."""
+        member = self.memberships.pop(name)
+        member.room.leave(member)
+        self.node.hub.depart(member.room, self.sender or member.sender, comes_back=comes_back)
+        self.node.hub.release(member.room)
 
-    def _refuse(self, error: ChatError) -> None:
-        self._outbox.close(error.close)
+    def reply(self, command: Command, answer: Any) -> None:
+        """Answer a command that has a number, where there are replies."""
+        number = getattr(command, "id", 0)
+        if self.dialect.has_replies and number:
+            self.outbox.answer(self.dialect.encode(Reply(number, answer)))
 
+    def refuse(self, command: Command, refusal: Refusal) -> None:
+        """Answer that a command is not obeyed, or close where there are no replies."""
+        if self.dialect.has_replies:
+            self.reply(command, Refused(refusal))
+        else:
+            self.outbox.close(refusal.close)
 
-_COMMANDS: dict[type, _Rule] = {
-    Enter: _Rule(State.CONNECTING, throttled=False, run=Session._enter),
-    Say: _Rule(State.LIVE, throttled=True, run=Session._say),
-    Send: _Rule(State.LIVE, throttled=True, run=Session._send),
-}
+    def published(self, command: Command) -> Callable[[object], None]:
+        """What the broker is to tell when a message is stored, or is not."""
+        self._unanswered += 1
+
+        def done(outcome: object) -> None:
+            self._unanswered -= 1
+            if isinstance(outcome, Refusal):
+                self.refuse(command, outcome)
+            else:
+                self.reply(command, Done("publish"))
+            if self.dialect.has_replies:
+                self.node.hub.answers(self.outbox)
+            self._leave()
+
+        return done
+
+    def may(self, rate: Rate, count: int = 1) -> bool:
+        """Whether so much more is allowed now, which counts from then on."""
+        return self._rates[rate].take(count)
+
+    def awaits(self, command: Command, then: Callable[[T], None]) -> Callable[[T | Refusal], None]:
+        """Wait for an outcome, which is to be told to what is returned.
+
+        Until then nothing else is done for the peer, and the room that was opened stays open.
+
+        Args:
+            command: that is under way.
+            then: told the outcome, unless it is a refusal, which is answered, or it is too late;
+                it may wait for another one.
+        """
+        self._is_busy = True
+
+        def came(outcome: T | Refusal) -> None:
+            self._is_busy = False
+            if isinstance(outcome, Refusal):
+                self.refuse(command, outcome)
+            elif self.state is not State.CLOSING:
+                self._guarded(command, lambda: then(outcome))
+            if self._using is not None and not self._is_busy:
+                room, self._using = self._using, None
+                self.node.hub.release(room)
+            self._work()
+
+        return came
+
+    def with_room(self, command: Command, name: str, then: Callable[[Room], None]) -> None:
+        """Open a room until a command is done, or for as long as it makes the peer a member.
+
+        Args:
+            command: that needs it.
+            name: its folded name.
+            then: told it, maybe at once; see `awaits`.
+        """
+        came = self.awaits(command, then)
+
+        def opened(outcome: Room | Refusal) -> None:
+            if isinstance(outcome, Room):
+                self._using = outcome
+            came(outcome)
+
+        self.node.hub.open(name, opened)
+
+    # Running
+
+    def _work(self) -> None:
+        """Run what is in the inbox, as far as that goes now."""
+        if self._is_working:
+            return
+        self._is_working = True
+        while self._inbox and not self._is_busy and self.outbox.state is Outgoing.LIVE:
+            self._run(self._inbox.popleft())
+        self._is_working = False
+        self.outbox.busy(self._is_busy or self._goodbye is not None)
+        self.outbox.flush()
+
+    def _leave(self) -> None:
+        """Say the goodbye that is due, once all that was published is answered."""
+        if self._goodbye is not None and not self._unanswered:
+            self.outbox.close(self._goodbye)
+
+    def _run(self, command: Command) -> None:
+        action = self._actions.get(type(command))
+        state = self.state
+        is_expected = action is not None and action.when is state
+        if state is State.CONNECTING and not is_expected:
+            self.outbox.close(UNINTELLIGIBLE)
+            return
+        if not self.may(Rate.COMMANDS if action is None else action.rate):
+            self.refuse(command, TOO_MANY_REQUESTS)
+            if not self._refusals.take():
+                self._goodbye = TOO_MANY_REQUESTS.close
+                self._inbox.clear()
+                self._leave()
+        elif action is None or not is_expected:
+            self.refuse(command, BAD_REQUEST)
+        else:
+            run = action.run
+            self._guarded(command, lambda: run(self, command))
+
+    def _guarded(self, command: Command, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except ChatError as error:
+            self.refuse(command, error.refusal)
+        except Exception:
+            log.failure("{command} failed", command=type(command).__name__)
+            self.refuse(command, INTERNAL)

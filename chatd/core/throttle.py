@@ -25,13 +25,18 @@ class Throttle:
         self._tokens = float(burst)
         self._then = seconds()
 
-    def take(self) -> bool:
-        """Take one token; False when there is none."""
+    def take(self, count: int = 1) -> bool:
+        """Take tokens; False when there are not so many.
+
+        Args:
+            count: how many; more than `burst` count as `burst`.
+        """
+        count = min(count, self._burst)
         now = self._seconds()
         gained = max(0.0, now - self._then) * self._rate
         self._then = now
         self._tokens = min(float(self._burst), self._tokens + gained)
-        if self._tokens < 1:
+        if self._tokens < count:
             return False
-        self._tokens -= 1
+        self._tokens -= count
         return True

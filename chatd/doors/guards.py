@@ -92,6 +92,10 @@ class GuardedProtocol(WebSocketServerProtocol):
         """A whole message, within the limits; valid UTF-8 unless `binary`. May raise."""
         raise NotImplementedError
 
+    def code_of(self, close: Close) -> int:
+        """The code that the peer knows a close by."""
+        raise NotImplementedError
+
     def takes_pongs(self) -> bool:
         """Whether the peer reads what is sent to it."""
         raise NotImplementedError
@@ -319,7 +323,7 @@ class GuardedProtocol(WebSocketServerProtocol):
         Hole: `sendClose` refuses 1001, 1008, 1011 and 1013.
         """
         if self.state == self.STATE_OPEN:
-            self.sendCloseFrame(close.code, close.reason.encode())
+            self.sendCloseFrame(self.code_of(close), close.reason.encode())
 
     def offended(self) -> None:
         """The peer broke a rule: close, and listen to nothing more."""

@@ -37,21 +37,23 @@ class Journal:
         if self._connections.one_more():
             log.info("opened {peer} {path} {title}", peer=peer, path=path, title=title)
 
-    def closed(self, peer: str, path: str, by: str, code: int, reason: str) -> None:
+    def closed(self, peer: str, path: str, title: str, by: str, code: int, reason: str) -> None:
         """A conversation ended.
 
         Args:
             peer: who.
             path: as it was opened.
+            title: of the conversation, at its end: who it was is known later than where from.
             by: `peer` or `chatd`.
             code: of the Close, or 1005 or 1006.
             reason: may be text of a stranger.
         """
         if self._connections.one_more():
             log.info(
-                "closed {peer} {path} {code} {reason!r} by {by}",
+                "closed {peer} {path} {title} {code} {reason!r} by {by}",
                 peer=peer,
                 path=path,
+                title=title,
                 code=code,
                 reason=reason,
                 by=by,

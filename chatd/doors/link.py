@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import socket
 import struct
 import termios
 from collections.abc import Callable
+from contextlib import suppress
 
-from twisted.internet.interfaces import IAddress, IPushProducer, ITCPTransport
+from twisted.internet.interfaces import IAddress, INegotiated, IPushProducer, ITCPTransport
 from twisted.internet.tcp import Connection
 from twisted.protocols.policies import ProtocolWrapper
 from zope.interface import implementer
@@ -15,7 +17,11 @@ from zope.interface import implementer
 from chatd.core.outbox import HIGH_WATER_BYTES, Outbox
 from chatd.errors import Close
 
-__all__ = ["Link", "host_of", "peer_name", "set_no_delay", "unsent_bytes"]
+__all__ = ["Link", "host_of", "peer_name", "set_no_delay", "set_not_sent", "unsent_bytes"]
+
+_NOTSENT_LOWAT = 25  # TCP_NOTSENT_LOWAT of linux/tcp.h, which Python's socket has no name for
+_NOT_SENT_BYTES = 16384
+_NOT_SENT_TLS_BYTES = 65536  # with less, TLS records make peers lag for moments
 
 
 def host_of(address: IAddress | None) -> str:
@@ -39,13 +45,33 @@ def unsent_bytes(transport: object) -> int:
     wrappers, so that it changes whenever the other side takes anything. 0 for a transport
     that is no socket.
     """
-    while isinstance(transport, ProtocolWrapper):
-        transport = transport.transport
+    transport = _bare(transport)
     if not isinstance(transport, Connection) or not transport.connected:
         return 0
     kept = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
     answer = fcntl.ioctl(transport.getHandle(), termios.TIOCOUTQ, b"\0\0\0\0")
     return kept + int(struct.unpack("i", answer)[0])
+
+
+def _bare(transport: object) -> object:
+    """A transport below its TLS and PROXY wrappers."""
+    while isinstance(transport, ProtocolWrapper):
+        transport = transport.transport
+    return transport
+
+
+def set_not_sent(transport: object) -> None:
+    """Bound what the kernel keeps beyond what is on its way (TCP_NOTSENT_LOWAT).
+
+    Without it one slow peer has megabytes there, and nobody can tell that it is slow. Nothing
+    where the kernel has no such option, and on a Unix socket.
+    """
+    bare = _bare(transport)
+    if isinstance(bare, Connection) and bare.connected and ITCPTransport.providedBy(bare):
+        is_tls = bare.TLS or INegotiated.providedBy(transport)  # what TLS, or is around it, is
+        most = _NOT_SENT_TLS_BYTES if is_tls else _NOT_SENT_BYTES
+        with suppress(OSError):
+            bare.getHandle().setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, most)
 
 
 def set_no_delay(transport: object) -> None:
@@ -76,6 +102,8 @@ class Link:
         self._outbox: Outbox | None = None
         self.written = 0
         """Bytes written so far, for telling progress from silence."""
+        self.is_held = False
+        """Whether nothing is read from the peer."""
         # Only a bare socket may be written to directly: TLS has the same method, by attribute
         # forwarding, and would put clear text into its stream.
         self._direct = isinstance(transport, Connection) and not transport.TLS
@@ -83,6 +111,7 @@ class Link:
     def attach(self, outbox: Outbox) -> None:
         """Tell an outbox from now on when the peer is above high water, and when not."""
         self._outbox = outbox
+        set_not_sent(self._transport)
         self._transport.unregisterProducer()  # under a Site its channel is registered
         self._transport.registerProducer(self, True)
         if self._direct:
@@ -91,25 +120,26 @@ class Link:
     def write(self, data: bytes) -> None:
         """See `Peer.write`."""
         self.written += len(data)
-        socket = self._transport
+        out = self._transport
         # `transport.write` queues, waits for a turn of the reactor, and sends: three system
         # calls. With nothing queued before it, data may go at once.
         if (
             self._direct
-            and not socket.dataBuffer
-            and not socket._tempDataBuffer
-            and socket.connected
-            and not socket.disconnecting
-            and not socket._aborting
+            and not out.dataBuffer
+            and not out._tempDataBuffer
+            and out.connected
+            and not out.disconnecting
+            and not out._aborting
         ):
-            sent = socket.writeSomeData(data)
+            sent = out.writeSomeData(data)
             if isinstance(sent, int):  # else the link is lost, which write will find out
                 data = data[sent:]
         if data:
-            socket.write(data)
+            out.write(data)
 
     def hold(self, on: bool) -> None:
         """See `Peer.hold`."""
+        self.is_held = on
         if on:
             self._transport.pauseProducing()
         else:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from chatd.config import Config
-from chatd.core.events import Command
+from chatd import __version__
+from chatd.core.actions import ACTIONS
+from chatd.core.commands import Command
 from chatd.core.greeter import Greeter
-from chatd.core.hub import Hub
+from chatd.core.node import Node
 from chatd.core.outbox import Outbox
 from chatd.core.session import Conversation, Session
 from chatd.core.throttle import Throttle
-from chatd.wire import plain
+from chatd.wire import centrifuge, plain
 
-__all__ = ["GREETER", "PLAIN", "Paths", "Talk"]
+__all__ = ["CENTRIFUGE", "GREETER", "PLAIN", "Door", "Paths", "Talk"]
 
 PLAIN = "/plain"
 GREETER = "/greeter"
+CENTRIFUGE = "/connection/websocket"
 
 Query = Mapping[str, Sequence[str]]
 
@@ -27,82 +29,92 @@ class Talk:
     """A conversation and how to read what its peer sends.
 
     Args:
-        conversation: has been entered, or has refused and is closing.
-        decode: one WebSocket message, its payload and whether it is binary, to a command.
+        conversation: has been entered, or has refused and is closing, or has still to connect.
+        decode: one WebSocket message, its payload and whether it is binary, to commands; it
+            may raise ChatError.
     """
 
     conversation: Conversation
-    decode: Callable[[bytes, bool], Command]
+    decode: Callable[[bytes, bool], Sequence[Command]]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What is behind a path.
+
+    Args:
+        open: begins a conversation; from the query of the URL, the outbox for what is to be sent,
+            and who it is, for the log. It raises ChatError when the query makes no sense.
+        message_bytes: the largest WebSocket message.
+        ping: the frame that asks for a sign of life; empty: a ping of WebSocket's.
+        pong_timeout_s: how long that may take.
+        is_sdk: whether closes have the codes that Centrifuge clients know.
+    """
+
+    open: Callable[[Query, Outbox, str], Talk]
+    message_bytes: int
+    ping: bytes
+    pong_timeout_s: int
+    is_sdk: bool
 
 
 class Paths:
     """The doors that a WebSocket may come in by.
 
     Args:
-        config: the settings.
-        hub: where rooms are.
-        seconds: the time, in seconds.
-        new_id: makes an id unlike any other, of letters and digits.
+        node: what all sessions share.
+        web: the digest of our page's files; empty: there is no page of ours.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        hub: Hub,
-        *,
-        seconds: Callable[[], float],
-        new_id: Callable[[], str],
-    ) -> None:
-        self._config = config
-        self._hub = hub
-        self._seconds = seconds
-        self._new_id = new_id
-        self._open = {"/": self._plain, PLAIN: self._plain}
+    def __init__(self, node: Node, *, web: str = "") -> None:
+        self._node = node
+        config = node.config
+        self._dialect = centrifuge.Centrifuge(f"chatd {__version__}", node.new_id(), web)
+
+        def simple(open: Callable[[Query, Outbox, str], Talk]) -> Door:
+            return Door(open, config.message_bytes, b"", config.pong_timeout_s, False)
+
+        self._doors = {
+            "/": simple(self._plain),
+            PLAIN: simple(self._plain),
+            CENTRIFUGE: Door(
+                self._centrifuge,
+                centrifuge.frame_bytes(config.message_bytes),
+                centrifuge.PING,
+                config.sdk_pong_timeout_s,
+                True,
+            ),
+        }
         if config.greeter:
-            self._open[GREETER] = self._greeter
+            self._doors[GREETER] = simple(self._greeter)
 
     def on_both_ports(self) -> list[str]:
         """The paths that the site opens too; at its / is the page."""
-        return [path for path in self._open if path != "/"]
+        return [path for path in self._doors if path != "/"]
 
     def __contains__(self, path: str) -> bool:
         """Whether there is a door at this path."""
-        return path in self._open
+        return path in self._doors
 
-    def open(self, path: str, query: Query, outbox: Outbox, peer: str) -> Talk:
-        """Begin a conversation.
-
-        Args:
-            path: one that is known.
-            query: of the URL, decoded.
-            outbox: for what is to be sent.
-            peer: who it is, for the log.
-
-        Raises:
-            ChatError: the query makes no sense.
-        """
-        return self._open[path](query, outbox, peer)
-
-    def _throttle(self) -> Throttle:
-        config = self._config
-        return Throttle(config.publish_per_s, config.publish_burst, self._seconds)
+    def __getitem__(self, path: str) -> Door:
+        """The door at a path that is known."""
+        return self._doors[path]
 
     def _plain(self, query: Query, outbox: Outbox, peer: str) -> Talk:
         enter, dialect = plain.entrance(query)
         session = Session(
-            self._hub,
-            outbox,
-            dialect,
-            session_id=self._new_id(),
-            new_id=self._new_id,
-            publishes=self._throttle(),
-            greeting=self._config.greeting,
-            echo=self._config.echo,
+            self._node, outbox, dialect, session_id=self._node.new_id(), actions=ACTIONS
         )
-        session.receive(enter)
+        session.receive([enter])
         return Talk(session, plain.decode)
 
-    def _greeter(self, query: Query, outbox: Outbox, peer: str) -> Talk:
-        return Talk(
-            Greeter(outbox, plain.Plain(), peer=peer, messages=self._throttle()), plain.decode
+    def _centrifuge(self, query: Query, outbox: Outbox, peer: str) -> Talk:
+        session = Session(
+            self._node, outbox, self._dialect, session_id=self._node.new_id(), actions=ACTIONS
         )
+        return Talk(session, centrifuge.decode)
+
+    def _greeter(self, query: Query, outbox: Outbox, peer: str) -> Talk:
+        config = self._node.config
+        messages = Throttle(config.publish_per_s, config.publish_burst, self._node.seconds)
+        return Talk(Greeter(outbox, plain.Plain(), peer=peer, messages=messages), plain.decode)

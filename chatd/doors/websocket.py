@@ -8,6 +8,7 @@ outbox of the connection and its `Link`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,17 +20,29 @@ from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from chatd.config import Config
-from chatd.core.outbox import Outbox
+from chatd.core.outbox import Feeder, Outbox
+from chatd.core.throttle import Throttle
 from chatd.core.wheel import Wheel
 from chatd.doors.access import Access
 from chatd.doors.admission import Admission
 from chatd.doors.guards import OPTIONS, GuardedProtocol
 from chatd.doors.journal import Journal
 from chatd.doors.link import Link, host_of
-from chatd.doors.paths import Paths, Talk
-from chatd.errors import LOST, NO_PONG, SHUTDOWN, ChatError
+from chatd.doors.paths import Door, Paths, Talk
+from chatd.errors import (
+    LOST,
+    NO_PONG,
+    SHUTDOWN,
+    STALE,
+    TOO_MANY_REQUESTS,
+    ChatError,
+    Close,
+)
 
 __all__ = ["ChatFactory", "ChatProtocol"]
+
+_GOODBYES = 500  # in a tick of the wheel at least, or those who come back would all come at once
+_GOODBYE_TICKS = 12  # in which everybody has been told
 
 
 class ChatProtocol(GuardedProtocol):
@@ -47,7 +60,10 @@ class ChatProtocol(GuardedProtocol):
         self.admitted_from: str | None = None
         self._link: Link | None = None
         self._outbox: Outbox | None = None
+        self._door: Door | None = None
         self._talk: Talk | None = None
+        self._connect_by = 0.0
+        self._bytes: Throttle
 
     def connectionMade(self) -> None:
         """Twisted: a socket is there, on our own port or handed over by the site."""
@@ -85,35 +101,52 @@ class ChatProtocol(GuardedProtocol):
     def opened(self) -> None:
         """See `GuardedProtocol.opened`."""
         config = self.factory.config
+        self._bytes = Throttle(
+            config.received_bytes_per_s, config.received_bytes_burst, self.factory.reactor.seconds
+        )
         self._link = Link(self.transport, self.say_goodbye, self._drained)
         self._outbox = Outbox(
             self._link,
             self.factory.wheel,
-            held_bytes=config.held_bytes,
+            self.factory.feeder,
             stall_timeout_s=config.stall_timeout_s,
         )
         self._link.attach(self._outbox)
-        self.expect(config.ping_interval_s, self._ping)
         path = self.http_request_path
-        title = "nobody"
+        door = self._door = self.factory.paths[path]
+        self.maxMessagePayloadSize = door.message_bytes
+        self._connect_by = self.factory.reactor.seconds() + config.connect_timeout_s
+        connect_s = config.connect_timeout_s if door.is_sdk else config.ping_interval_s
+        self.expect(min(connect_s, config.ping_interval_s), self._ping)
         try:
             # Autobahn's own parsing takes "?room=" for no room at all.
             query = parse_qs(urlsplit(self.http_request_uri).query, keep_blank_values=True)
-            self._talk = self.factory.paths.open(path, query, self._outbox, self.who)
-            title = self._talk.conversation.title
+            self._talk = door.open(query, self._outbox, self.who)
         except ChatError as error:
-            error.with_traceback(None)  # or each raise of the same object adds to it
-            self._outbox.close(error.close)
-        self.factory.journal.opened(self.who, path, title)
+            self._outbox.close(error.refusal.close)
+        self.factory.journal.opened(self.who, path, self._title)
 
     def received(self, payload: bytes, binary: bool) -> None:
         """See `GuardedProtocol.received`."""
-        if self._talk is not None:
-            self._talk.conversation.receive(self._talk.decode(payload, binary))
+        if self._talk is None or self._outbox is None:
+            return
+        if not self._bytes.take(len(payload)):  # before they are parsed, which is what costs
+            self._outbox.close(TOO_MANY_REQUESTS.close)
+            return
+        try:
+            commands = self._talk.decode(payload, binary)
+        except ChatError as error:
+            self._outbox.close(error.refusal.close)
+            return
+        self._talk.conversation.receive(commands)
+
+    def code_of(self, close: Close) -> int:
+        """See `GuardedProtocol.code_of`."""
+        return close.sdk_code if self._door is not None and self._door.is_sdk else close.code
 
     def takes_pongs(self) -> bool:
         """See `GuardedProtocol.takes_pongs`."""
-        return self._outbox is not None and self._outbox.is_live
+        return self._outbox is not None and self._outbox.is_idle
 
     def silenced(self) -> None:
         """See `GuardedProtocol.silenced`."""
@@ -125,7 +158,8 @@ class ChatProtocol(GuardedProtocol):
         if self._outbox is None:
             return
         self._outbox.lost()
-        self.factory.journal.closed(self.who, self.http_request_path, *self.how_it_ended())
+        path = self.http_request_path
+        self.factory.journal.closed(self.who, path, self._title, *self.how_it_ended())
         if self._talk is not None:
             self._talk.conversation.lost()
 
@@ -138,8 +172,17 @@ class ChatProtocol(GuardedProtocol):
         by = "peer" if self.lost_because is LOST else "chatd"
         return by, self.lost_because.code, self.lost_because.reason
 
+    @property
+    def _title(self) -> str:
+        return "nobody" if self._talk is None else self._talk.conversation.title
+
+    @property
+    def has_opened(self) -> bool:
+        """Whether the handshake is done."""
+        return self._outbox is not None
+
     def goodbye(self) -> None:
-        """The server stops: close with 1001, or drop what is not open yet."""
+        """The server stops: close it, or drop what is not open yet."""
         if self._outbox is not None:
             self._outbox.close(SHUTDOWN)
         else:
@@ -150,26 +193,44 @@ class ChatProtocol(GuardedProtocol):
             self._talk.conversation.drained()
 
     def _ping(self) -> None:
-        """Ask for a sign of life, unless the peer is lagging, which has its own limit."""
-        assert self._link is not None
-        config = self.factory.config
-        if self.dawdles():
+        """Ask for a sign of life, unless nothing is read from the peer, or it is behind."""
+        assert self._link is not None and self._outbox is not None and self._door is not None
+        if self._talk is not None and self._talk.conversation.is_connecting:
+            left_s = self._connect_by - self.factory.reactor.seconds()
+            if left_s > 0:
+                self.expect(left_s, self._ping)
+            else:
+                self._outbox.close(STALE)
+        elif self.dawdles():
             self.offended()
-        elif self.takes_pongs():
+        elif self._owes_pongs():
             self.heard = False
             taken = self._link.written - self._link.unsent()
-            self.sendPing()
-            self.expect(config.pong_timeout_s, lambda: self._pong_due(taken))
+            if self._door.ping:
+                self._outbox.put(self._door.ping)
+            else:
+                self.sendPing()
+            self.expect(self._door.pong_timeout_s, lambda: self._pong_due(taken))
         else:
-            self.expect(config.ping_interval_s, self._ping)
+            if self._door.ping:
+                # Some clients take nothing else for a sign of life, so it joins what waits.
+                self._outbox.answer(self._door.ping)
+            self.expect(self.factory.config.ping_interval_s, self._ping)
+
+    def _owes_pongs(self) -> bool:
+        """Whether a pong would be heard: it may wait behind what is not taken, or not read."""
+        return self.takes_pongs() and self._link is not None and not self._link.is_held
 
     def _pong_due(self, taken: int) -> None:
         """Drop a peer that has neither sent anything since the ping nor taken anything."""
-        assert self._link is not None
-        config = self.factory.config
+        assert self._link is not None and self._outbox is not None and self._door is not None
         unsent = self._link.unsent()
-        if self.heard or (unsent and self._link.written - unsent > taken):
-            self.expect(max(config.ping_interval_s - config.pong_timeout_s, 1), self._ping)
+        progress = bool(unsent) and self._link.written - unsent > taken
+        if self.heard or progress or not self._owes_pongs():
+            rest = self.factory.config.ping_interval_s - self._door.pong_timeout_s
+            self.expect(max(rest, 1), self._ping)
+        elif self._door.is_sdk:
+            self._outbox.close(NO_PONG)
         else:
             self.lost_because = NO_PONG
             self.drop()
@@ -184,6 +245,7 @@ class ChatFactory(WebSocketServerFactory):
         access: which pages and host names are ours.
         admission: counts sockets and connections, those of the site's port too.
         journal: logs who was not let in.
+        feeder: brings lagging peers to the head.
         wheel: for all deadlines.
         reactor: for the time.
     """
@@ -198,6 +260,7 @@ class ChatFactory(WebSocketServerFactory):
         access: Access,
         admission: Admission,
         journal: Journal,
+        feeder: Feeder,
         wheel: Wheel,
         reactor: Any,
     ) -> None:
@@ -207,6 +270,7 @@ class ChatFactory(WebSocketServerFactory):
         self.access = access
         self.admission = admission
         self.journal = journal
+        self.feeder = feeder
         self.wheel = wheel
         self.connections: set[ChatProtocol] = set()
         self.closing = False
@@ -242,19 +306,34 @@ class ChatFactory(WebSocketServerFactory):
         self._tell_when_gone()
 
     def goodbye(self) -> Deferred[None]:
-        """Let nobody in any more and close everybody with 1001.
+        """Let nobody in any more, and close everybody as the server stops.
+
+        A few at a time, so that they do not all come back at once; who has not finished the
+        handshake is dropped.
 
         Returns:
-            fires when the last one is gone, which takes at most the close timeout and the
+            fires when the last one is gone, which takes at most 3 seconds, the close timeout, the
             linger timeout, and a tick or two.
         """
         self.closing = True
         gone: Deferred[None] = Deferred()
         self._all_gone = gone
+        waiting = []
         for protocol in list(self.connections):
-            protocol.goodbye()
+            if protocol.has_opened:
+                waiting.append(protocol)
+            else:
+                protocol.goodbye()
+        self._say_goodbye(waiting, max(_GOODBYES, ceil(len(waiting) / _GOODBYE_TICKS)))
         self._tell_when_gone()
         return gone
+
+    def _say_goodbye(self, waiting: list[ChatProtocol], most: int) -> None:
+        rest = waiting[most:]
+        if rest:
+            self.wheel.after(0, lambda: self._say_goodbye(rest, most))
+        for protocol in waiting[:most]:
+            protocol.goodbye()
 
     def _tell_when_gone(self) -> None:
         if self._all_gone is not None and not self.connections:

@@ -36,6 +36,7 @@ class Case:
         files: of the folder; a name that ends in a slash is a folder.
         listen: whether good endpoints are given too.
         kinds: ways to start it that are tried.
+        made: whether the lock of the database may be left, for it is the database that is bad.
     """
 
     options: tuple[str, ...]
@@ -44,6 +45,7 @@ class Case:
     files: dict[str, str] = field(default_factory=dict)
     listen: bool = True
     kinds: tuple[str, ...] = TWISTDS
+    made: bool = False
 
 
 CASES = {
@@ -139,7 +141,24 @@ CASES = {
     "nowhere to listen": Case(
         ("--ws=", "--web="), ("nothing to listen on", "--ws", "--web"), listen=False
     ),
-    "file for a database": Case(("--database", "x.sqlite3"), ("--database", "'x.sqlite3'")),
+    "no database": Case(
+        ("--database", "x.sqlite3"),
+        ("x.sqlite3", "not a"),
+        files={"x.sqlite3": "words, and many of them " * 1000},
+        kinds=EVERYWHERE,
+        made=True,
+    ),
+    "no folder of a database": Case(
+        ("--database", "no/x.sqlite3"), ("there is no folder", "--database"), kinds=EVERYWHERE
+    ),
+    "a secret that others may read": Case(
+        (),
+        ("chatd.sqlite3.secret", "chmod 600"),
+        files={"chatd.sqlite3.secret": "x" * 32},
+        kinds=EVERYWHERE,
+        made=True,
+    ),
+    "folder for a database": Case(("--database", "x/"), ("--database", "'x/'")),
 }
 
 
@@ -198,6 +217,9 @@ def faults(case: Case, kind: str) -> list[str]:
         found += [f"a traceback: {each}" for each in (text, logged) if "Traceback" in each]
         found += [f"port {port} is open" for port in (ws, web, free) if is_open(port)]
         found += ["a pidfile is left"] * (folder / "twistd.pid").exists()
+        if not case.made:
+            known = {"printed", "twistd.log", *(name.rstrip("/") for name in case.files)}
+            found += [f"{each.name} is left" for each in folder.iterdir() if each.name not in known]
         dial(taken).close()
         return found
 

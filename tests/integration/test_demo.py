@@ -222,7 +222,7 @@ def test_greeter(greeter: Daemon, port: str) -> None:
         assert client.read_close() == (1000, "")
         client.send(0x8, b"\x03\xe8")
         assert client.ends()
-    until(lambda: f"closed {me} /greeter 1000 '' by chatd" in greeter.log(), "the close")
+    until(lambda: f"closed {me} /greeter greeter 1000 '' by chatd" in greeter.log(), "the close")
     log = greeter.log()
     assert f"opened {me} /greeter" in log
     for size in (len(secret), 4, 0):
@@ -235,7 +235,10 @@ def test_greeter_logs_close_of_the_peer(greeter: Daemon) -> None:
     with Client(greeter.ws, "/greeter") as client:
         me = "{}:{}".format(*client.socket.getsockname())
         assert client.goodbye(4000, "bye\nbye") == (4000, "bye\nbye")
-    until(lambda: f"closed {me} /greeter 4000 'bye\\nbye' by peer" in greeter.log(), "the close")
+    until(
+        lambda: f"closed {me} /greeter greeter 4000 'bye\\nbye' by peer" in greeter.log(),
+        "the close",
+    )
 
 
 def test_without_greeter(daemon: Daemon) -> None:

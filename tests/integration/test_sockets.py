@@ -15,6 +15,7 @@ import pytest_twisted
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 from twisted.logger import capturedLogs, formatEvent
+from twisted.protocols.policies import ProtocolWrapper
 
 from chatd import service
 from chatd.config import Config
@@ -24,6 +25,7 @@ from tests.support.rfc6455 import CLOSE, TEXT, Frame, client_frame
 from tests.support.tls import certificate as self_signed
 
 GREETING = Frame(TEXT, b"connected to WebSocket server")
+NOTSENT_LOWAT = 25  # linux/tcp.h
 ANY_PORT = "tcp:0:interface=127.0.0.1"
 
 Test = TypeVar("Test", bound=Callable[..., Any])
@@ -42,7 +44,8 @@ class Running:
     def __init__(self, chat: service.ChatService) -> None:
         self._chat = chat
         addresses: list[Any] = [port.getHost() for _, port in chat.ports]
-        self.ws, self.web = (int(each.port) for each in addresses)
+        self.ports = [int(getattr(each, "port", 0)) for each in addresses]
+        self.ws, self.web = self.ports[0], self.ports[-1]
 
     @property
     def connections(self) -> set[ChatProtocol]:
@@ -84,7 +87,7 @@ async def until(condition: Callable[[], object], what: str, timeout_s: float = 1
 @in_reactor
 async def test_no_delay() -> None:
     """Small frames are sent at once, on both ports."""
-    async with running(Config(ws=(ANY_PORT,), web=(ANY_PORT,))) as chat:
+    async with running(Config(database=":memory:", ws=(ANY_PORT,), web=(ANY_PORT,))) as chat:
         for port, path in ((chat.ws, "/"), (chat.web, "/plain")):
             with await apart(Client, port, path) as client:
                 assert await apart(client.read) == GREETING
@@ -95,6 +98,49 @@ async def test_no_delay() -> None:
             await until(lambda: not chat.connections, "its end")
 
 
+@tls
+@in_reactor
+async def test_not_sent(certificate: Path, tmp_path: Path) -> None:
+    """The kernel keeps little that is not on its way, on TCP, either port, and TLS."""
+    pem = f"privateKey={certificate}:certKey={certificate}:interface=127.0.0.1"
+    unix = tmp_path / "socket"
+    config = Config(
+        database=":memory:",
+        ws=(ANY_PORT, f"ssl:0:{pem}", f"unix:{unix}"),
+        web=(ANY_PORT, f"ssl:0:{pem}"),
+    )
+
+    def to_unix() -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(10)
+        connection.connect(str(unix))
+        return connection
+
+    async with running(config) as chat:
+        ws, wss, _, web, https = chat.ports
+        for dialled, expected in (
+            (lambda: dial(ws), 16384),
+            (lambda: dial(web), 16384),
+            (lambda: secure(wss, certificate), 65536),
+            (lambda: secure(https, certificate), 65536),
+            (to_unix, None),
+        ):
+            for path in ("/plain", "/connection/websocket"):
+                connection = await apart(dialled)
+                with await apart(Client, connection, path, {"Host": "localhost"}):
+                    await until(lambda: chat.connections, "its beginning")
+                    (ours,) = chat.connections
+                    bare = ours.transport
+                    while isinstance(bare, ProtocolWrapper):
+                        bare = bare.transport
+                    handle = bare.getHandle()
+                    if expected is None:
+                        assert handle.family == socket.AF_UNIX
+                    else:
+                        assert handle.getsockopt(socket.IPPROTO_TCP, NOTSENT_LOWAT) == expected
+                await until(lambda: not chat.connections, "its end")
+
+
 @in_reactor
 async def test_greeter_drain() -> None:
     """When somebody who had not read has read everything, the greeter says so, and not before."""
@@ -102,9 +148,9 @@ async def test_greeter_drain() -> None:
     config = Config(
         ws=(ANY_PORT,),
         web=(ANY_PORT,),
+        database=":memory:",
         greeter=True,
         publish_burst=many,
-        held_bytes=1 << 24,
     )
     with capturedLogs() as events:
         async with running(config) as chat:
@@ -128,9 +174,9 @@ async def test_greeter_drain() -> None:
 
 @in_reactor
 async def test_reads_later() -> None:
-    """Who stops reading for a while, and not for too much, misses nothing."""
-    count = 100  # messages; together less than what is held for it
-    async with running(Config(ws=(ANY_PORT,), web=(ANY_PORT,))) as chat:
+    """Who stops reading for a while misses nothing."""
+    count = 100
+    async with running(Config(database=":memory:", ws=(ANY_PORT,), web=(ANY_PORT,))) as chat:
         with await apart(Client, chat.ws, receive_buffer=4096) as late:
             (ours,) = chat.connections
             # or the kernel would hold it all, and not chatd
@@ -159,7 +205,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def encrypted(certificate: Path) -> Config:
     """Settings with TLS on both ports."""
     endpoint = f"ssl:0:privateKey={certificate}:certKey={certificate}:interface=127.0.0.1"
-    return Config(ws=(endpoint,), web=(endpoint,), linger_timeout_s=1)
+    return Config(database=":memory:", ws=(endpoint,), web=(endpoint,), linger_timeout_s=1)
 
 
 def secure(port: int, certificate: Path) -> ssl.SSLSocket:

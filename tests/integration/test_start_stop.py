@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import sqlite3
+import subprocess
+import tempfile
 import time
 from contextlib import ExitStack
 
 import pytest
 
 from tests.support.client import Client, dial, request
-from tests.support.daemon import BACKGROUND, FOREGROUND, KINDS, STOP_S, Daemon, running, until
+from tests.support.daemon import (
+    BACKGROUND,
+    FOREGROUND,
+    KINDS,
+    STOP_S,
+    Daemon,
+    command,
+    environment,
+    running,
+    until,
+)
 from tests.support.rfc6455 import TEXT
 
 GREETING = "connected to WebSocket server"
@@ -146,6 +160,52 @@ def test_starts_again_on_its_ports() -> None:
     with running(ports=ports) as again, greeted(again) as client:
         client.say("hello again")
         assert client.read_text() == "hello again"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_second_one_with_the_same_database(kind: str) -> None:
+    """A database has one daemon: another ends at once, with one line; the first goes on."""
+    with running() as daemon, tempfile.TemporaryDirectory() as folder:
+        database = str(daemon.folder / "chatd.sqlite3")
+        here = ["--ws", "tcp:0:interface=127.0.0.1", "--web", "tcp:0:interface=127.0.0.1"]
+        words, needed = command(kind, [*here, "--database", database])
+        done = subprocess.run(
+            words,
+            cwd=folder,
+            env=environment(needed),
+            capture_output=True,
+            text=True,
+            timeout=STOP_S,
+            check=False,
+        )
+        assert done.returncode == 1
+        *_, last = (done.stdout + done.stderr).splitlines()
+        assert last == f"chatd: {database!r}: another chatd uses it; see --database"
+        assert not os.path.exists(f"{folder}/twistd.pid")
+        with greeted(daemon) as client:
+            client.say("still here")
+            assert client.read_text() == "still here"
+
+
+@pytest.mark.parametrize("kind", ["twistd -n", "twistd"])
+def test_what_is_left(kind: str) -> None:
+    """Stopped, it leaves a database without a log, whoever was connected; the next has it all."""
+    with running(kind=kind) as daemon:
+        database = daemon.folder / "chatd.sqlite3"
+        with greeted(daemon) as client:
+            client.say("remember me")
+            assert client.read_text() == "remember me"
+            daemon.tell(signal.SIGTERM)
+            client.read_close()
+        until(lambda: not daemon.is_running, "its end", STOP_S)
+        assert {each.name for each in daemon.folder.glob("chatd.sqlite3*")} == {
+            *("chatd.sqlite3", "chatd.sqlite3.lock", "chatd.sqlite3.secret"),
+        }
+        with running("--database", str(database)) as again, greeted(again):
+            with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
+                ((count,),) = connection.execute("select count(*) from message")
+            connection.close()
+            assert count == 1
 
 
 def test_a_second_one_in_the_same_folder() -> None:

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -133,6 +133,7 @@ class Daemon:
         options: its own options, endpoints included.
         ports: that the options name.
         env: more of the environment.
+        within: words that run a command elsewhere, such as in another mount namespace.
 
     Raises:
         AssertionError: it ended, or did not answer in time; what it printed is in the words.
@@ -145,12 +146,15 @@ class Daemon:
         options: list[str],
         ports: Ports,
         env: Mapping[str, str] | None = None,
+        within: Sequence[str] = (),
     ) -> None:
         self.kind = kind
         self.folder = folder
         self.ws, self.web = ports
         self.in_background = kind.startswith("twistd") and " -n" not in kind
         words, needed = command(kind, options)
+        if within:  # which begins in another folder
+            words = [*within, "sh", "-c", 'cd "$0" && exec "$@"', str(folder), *words]
         with (folder / "printed").open("ab") as printed:
             self._process = subprocess.Popen(
                 words,
@@ -267,6 +271,7 @@ def running(
     kind: str = "twistd -n",
     ports: Ports | None = None,
     env: Mapping[str, str] | None = None,
+    within: Sequence[str] = (),
 ) -> Iterator[Daemon]:
     """A daemon that answers, for as long as the block runs.
 
@@ -275,13 +280,14 @@ def running(
         kind: one of `KINDS`.
         ports: for its endpoints on 127.0.0.1; None: free ones.
         env: more of its environment.
+        within: see `Daemon`.
 
     Raises:
         AssertionError: it did not start, or there is a traceback in its log.
     """
     with tempfile.TemporaryDirectory(prefix="chatd-") as name:
         folder = Path(name)
-        daemon = _start(kind, folder, options, ports, env)
+        daemon = _start(kind, folder, options, ports, env, within)
         try:
             yield daemon
         finally:
@@ -296,18 +302,19 @@ def _start(
     options: tuple[str, ...],
     ports: Ports | None,
     env: Mapping[str, str] | None,
+    within: Sequence[str],
 ) -> Daemon:
     for _ in range(_TRIES - 1):
         ws, web = ports or free_ports()
         try:
-            return Daemon(kind, folder, _said(options, ws, web), (ws, web), env)
+            return Daemon(kind, folder, _said(options, ws, web), (ws, web), env, within)
         except AssertionError as error:
             # Somebody may have taken a port since it was found free.
             if ports is not None or _IN_USE not in str(error):
                 raise
             (folder / "printed").unlink(missing_ok=True)
     ws, web = ports or free_ports()
-    return Daemon(kind, folder, _said(options, ws, web), (ws, web), env)
+    return Daemon(kind, folder, _said(options, ws, web), (ws, web), env, within)
 
 
 def _said(options: tuple[str, ...], ws: int, web: int) -> list[str]:

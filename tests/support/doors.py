@@ -13,9 +13,13 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from zope.interface import implementer
 
-from chatd.brokers.memory import MemoryBroker
+from chatd.brokers.records import SqliteRecords
 from chatd.config import Config
+from chatd.core.feed import Feed
+from chatd.core.guests import Guests
 from chatd.core.hub import Hub
+from chatd.core.nicks import Nicks
+from chatd.core.node import Node
 from chatd.core.outbox import HIGH_WATER_BYTES
 from chatd.core.throttle import Throttle
 from chatd.core.wheel import TICK_S, Wheel
@@ -25,6 +29,7 @@ from chatd.doors.journal import Journal
 from chatd.doors.paths import Paths
 from chatd.doors.site import ChatSite, Greet, WebSocketPath
 from chatd.doors.websocket import ChatFactory
+from tests.support.brokers import clock_broker, settle
 from tests.support.rfc6455 import CLOSE, TEXT, client_frame, handshake, server_frames
 
 END_OF_HEAD = b"\r\n\r\n"
@@ -205,14 +210,32 @@ class World:
         self.config = Config(**limits)
         self.wheel = Wheel(self.clock.seconds)
         self.ids = iter(range(1_000_000))
-        self.broker = MemoryBroker(
-            later=lambda call: self.clock.callLater(0, call),
-            now_ms=lambda: int(self.clock.seconds() * 1000),
-            new_epoch=self.new_id,
+        self.broker = clock_broker(
+            self.clock,
             most_pending=self.config.pending_messages,
             most_bytes=self.config.pending_bytes,
         )
-        self.hub = Hub(self.broker)
+        self.feed = Feed(self.broker, cached_bytes=self.config.cached_bytes)
+        self.hub = Hub(
+            self.broker, self.feed, self.wheel, grace_s=self.config.grace_s, idle_rooms=0
+        )
+        self.node = Node(
+            config=self.config,
+            hub=self.hub,
+            broker=self.broker,
+            feed=self.feed,
+            guests=Guests(b"secret", self.new_id),
+            nicks=Nicks(self.wheel, self.config.grace_s),
+            records=SqliteRecords(
+                self.broker.connections,
+                later=lambda call: self.clock.callLater(0, call),
+                most_pending=100,
+                most_bytes=100_000,
+            ),
+            new_id=self.new_id,
+            seconds=self.clock.seconds,
+        )
+        self.hub.start()
         self.access = Access(
             frozenset({"localhost"}),
             public_url=self.config.public_url,
@@ -228,13 +251,14 @@ class World:
             connections=Throttle(50, 1000, self.clock.seconds),
             refusals=Throttle(5, 20, self.clock.seconds),
         )
-        self.paths = Paths(self.config, self.hub, seconds=self.clock.seconds, new_id=self.new_id)
+        self.paths = Paths(self.node, web="digest")
         self.factory = ChatFactory(
             self.config,
             paths=self.paths,
             access=self.access,
             admission=self.admission,
             journal=self.journal,
+            feeder=self.feed,
             wheel=self.wheel,
             reactor=self.clock,
         )
@@ -243,6 +267,7 @@ class World:
             self.config,
             routes={
                 b"/plain": upgrade,
+                b"/connection/websocket": upgrade,
                 b"/greeter": upgrade,
                 b"/greet": Greet(),
                 b"/medium": Words(b"x" * 30_000),
@@ -286,11 +311,12 @@ class World:
         return client
 
     def turn(self) -> None:
-        """Let this turn of the reactor end."""
-        self.clock.advance(0)
+        """Let everything that goes on now come to its end."""
+        settle(self.clock)
 
     def advance(self, seconds: float) -> None:
         """Let time pass, the wheel turning."""
         for _ in range(round(seconds / TICK_S)):
             self.clock.advance(TICK_S)
             self.wheel.tick()
+            settle(self.clock)

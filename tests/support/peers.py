@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from chatd.core.outbox import Outbox
+from chatd.core.outbox import Feeder, Outbox
 from chatd.core.wheel import Wheel
 from chatd.errors import Close
 from tests.support.rfc6455 import BINARY, TEXT, server_frames
 
-__all__ = ["RecordingPeer", "connect", "messages_in"]
+__all__ = ["NoFeeder", "RecordingPeer", "connect", "messages_in"]
+
+
+class NoFeeder:
+    """A `core.outbox.Feeder` for peers that are never behind."""
+
+    def catch_up(self, outbox: Outbox) -> None:
+        """See `Feeder.catch_up`."""
+        assert not outbox.behind
 
 
 class RecordingPeer:
@@ -16,6 +24,11 @@ class RecordingPeer:
     Args:
         pause_after: above how many untaken bytes it says `paused`, from within `write`; None:
             never.
+
+    Attributes:
+        untaken: how many bytes were written that it has not taken.
+        most_untaken: the most that ever was.
+        overruns: how often it was written to while above high water.
     """
 
     def __init__(self, pause_after: int | None = None) -> None:
@@ -25,15 +38,16 @@ class RecordingPeer:
         self.holds: list[bool] = []
         self.closes: list[Close] = []
         self.untaken = 0
+        self.most_untaken = 0
         self.is_full = False
         self.overruns = 0
-        """How often it was written to while above high water."""
 
     def write(self, data: bytes) -> None:
         """See `Peer.write`."""
         self.overruns += self.is_full
         self.writes.append(data)
         self.untaken += len(data)
+        self.most_untaken = max(self.most_untaken, self.untaken)
         if self.pause_after is not None and self.untaken > self.pause_after:
             self.pause()
 
@@ -55,6 +69,12 @@ class RecordingPeer:
         self.is_full = True
         self.outbox.paused()
 
+    def take(self, size: int) -> None:
+        """Take some bytes; `drained` is said when that was the last of them."""
+        self.untaken -= min(size, self.untaken)
+        if self.is_full and not self.untaken:
+            self.drain()
+
     def drain(self) -> bool:
         """Take everything; returns what the outbox says to it."""
         assert self.outbox is not None
@@ -63,9 +83,19 @@ class RecordingPeer:
         return self.outbox.drained()
 
     @property
+    def is_held(self) -> bool:
+        """Whether nothing is read from it."""
+        return bool(self.holds) and self.holds[-1]
+
+    @property
     def received(self) -> bytes:
         """All that was written to it."""
         return b"".join(self.writes)
+
+    @property
+    def lines(self) -> list[str]:
+        """What was written to it, in the dialect `Lines`."""
+        return self.received.decode().splitlines()
 
     @property
     def messages(self) -> list[str | bytes]:
@@ -76,16 +106,23 @@ class RecordingPeer:
 def connect(
     wheel: Wheel | None = None,
     *,
+    feeder: Feeder | None = None,
     pause_after: int | None = None,
-    held_bytes: int = 1 << 20,
     stall_timeout_s: float = 60,
 ) -> tuple[RecordingPeer, Outbox]:
-    """Make a peer and its outbox; without a wheel time stands still."""
+    """Make a peer and its outbox.
+
+    Args:
+        wheel: None: time stands still.
+        feeder: None: the peer is never behind.
+        pause_after: see `RecordingPeer`.
+        stall_timeout_s: see `Outbox`.
+    """
     peer = RecordingPeer(pause_after)
     outbox = Outbox(
         peer,
         Wheel(lambda: 0.0) if wheel is None else wheel,
-        held_bytes=held_bytes,
+        NoFeeder() if feeder is None else feeder,
         stall_timeout_s=stall_timeout_s,
     )
     peer.outbox = outbox

@@ -1,0 +1,40 @@
+"""What a peer is answered, as values."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import get_args
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.core import replies
+from chatd.core.events import Notice, RoomEvent, Unsubscribed
+from chatd.core.replies import Answer, Done, Refused, Reply, Subscribed, Told
+from chatd.errors import BAD_REQUEST, INTERNAL
+
+
+class ReplyTests(SynchronousTestCase):
+    def test_all(self) -> None:
+        """`Answer` is every answer there is."""
+        classes = {getattr(replies, name) for name in replies.__all__} - {Answer, Reply, Told}
+        self.assertEqual(classes, set(get_args(Answer)))
+
+    def test_told(self) -> None:
+        """What a dialect encodes is every event, a notice, an unsubscription or a reply."""
+        self.assertEqual(set(get_args(Told)), {*get_args(RoomEvent), Notice, Unsubscribed, Reply})
+
+    def test_frozen(self) -> None:
+        """They never change."""
+        for kind in (*get_args(Answer), Reply):
+            self.assertTrue(kind.__dataclass_params__.frozen, kind)
+        with self.assertRaises(dataclasses.FrozenInstanceError):
+            Done("ping").command = "pong"  # type: ignore[misc]
+
+    def test_equal(self) -> None:
+        """They are compared by what they say: the number and all of the answer."""
+        self.assertEqual(Reply(1, Done("ping")), Reply(1, Done("ping")))
+        self.assertNotEqual(Reply(1, Done("ping")), Reply(2, Done("ping")))
+        self.assertNotEqual(Reply(1, Refused(BAD_REQUEST)), Reply(1, Refused(INTERNAL)))
+        self.assertNotEqual(
+            Subscribed("e", 1, True, True, members=1), Subscribed("e", 1, True, False, members=1)
+        )

@@ -124,10 +124,10 @@ class Broker(Protocol):
         """Begin.
 
         Args:
-            deliver: called once for each commit, after each of its `done`s, with what is to be
-                told: stored and ephemeral events in the order of publishing, each room's messages
-                in the order of their offsets. Called with nothing when all of a commit was refused
-                or was a duplicate. It must not raise.
+            deliver: called once for each commit, and for refusals that belong to none, after each
+                of the `done`s, with what is to be told: stored and ephemeral events in the order
+                of publishing, each room's messages in the order of their offsets. Called with
+                nothing when all of it was refused or was a duplicate. It must not raise.
         """
 
     def open(self, room: str, done: Callable[[Opened | Refusal], None]) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from twisted.logger import Logger
-
 from chatd.core import names
 from chatd.core.broker import RoomSummary
 from chatd.core.commands import Rpc
@@ -16,8 +14,6 @@ from chatd.core.session import Rate, Session
 from chatd.errors import BAD_REQUEST, NO_SUCH_COMMAND, TOO_MANY_REQUESTS, ChatError
 
 __all__ = ["call", "remember_nick", "user_subject"]
-
-log = Logger()
 
 
 def call(session: Session, command: Rpc) -> None:

@@ -101,7 +101,7 @@ class Done:
     """Answer to a command that has nothing to tell.
 
     Args:
-        command: its name on the wire: `publish`, `unsubscribe`, `ping` or `refresh`.
+        command: its name on the wire: `publish`, `unsubscribe` or `ping`.
     """
 
     command: str

@@ -5,7 +5,7 @@ PYTHON ?= python3
 ARGS ?=
 
 APT_LINE := sudo apt install git make python3-venv
-TEST_APT_LINE := sudo apt install chromium nodejs npm strace
+TEST_APT_LINE := sudo apt install chromium gcc libc6-dev nodejs npm strace
 
 BIN := .venv/bin
 PYTEST ?= $(BIN)/pytest
@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run dev test lint types cover modules wheel clean
+.PHONY: help run dev test bench lint types cover modules conformance wheel clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -32,16 +32,32 @@ dev: .venv/.dev ## start chatd, and again whenever a source changes
 	  chatd web twisted/plugins/chatd_plugin.py; status=$$?; \
 	  case $$status in 130|143) exit 0;; *) exit $$status;; esac
 
+# Tests with daemons and browsers wait more than they work: meanwhile the rest runs, by both runners.
 test: .venv/.test .venv/.node ## run all tests with both runners, in random order
-	@rm -f .venv/tests.xml; status=0; missing=; \
-	  $(PYTEST) -rs --junit-xml=.venv/tests.xml || status=1; \
-	  PYTHONWARNINGS=error $(TRIAL) --random=0 tests || status=1; \
-	  $(BIN)/python .ci/skipped .venv/tests.xml; \
-	  for program in "chromium chromium-browser google-chrome" "node nodejs" npm strace; do \
+	@rm -f .venv/outside.xml .venv/inside.xml .venv/inside.log; status=0; missing=; \
+	  $(MAKE) -j2 -k outside inside || status=1; \
+	  cat .venv/inside.log; \
+	  $(BIN)/python .ci/skipped .venv/outside.xml .venv/inside.xml; \
+	  for program in "chromium chromium-browser google-chrome" "node nodejs" npm strace "cc gcc clang"; do \
 	    command -v $$program >/dev/null || missing="$$missing $${program%% *}"; \
 	  done; \
 	  [ -z "$$missing" ] || echo "Not here:$$missing. To test that too: $(TEST_APT_LINE)"; \
 	  exit $$status
+
+OUTSIDE := tests/integration tests/browser
+
+.PHONY: outside inside
+outside:
+	@$(PYTEST) -rs --junit-xml=.venv/outside.xml $(OUTSIDE)
+
+inside:
+	@( status=0; \
+	  $(PYTEST) -rs --junit-xml=.venv/inside.xml $(OUTSIDE:%=--ignore=%) || status=1; \
+	  CHATD_TEST_AGAIN=1 PYTHONWARNINGS=error $(TRIAL) --random=0 tests || status=1; \
+	  exit $$status ) >.venv/inside.log 2>&1
+
+bench: .venv/.bench .venv/.peers .venv/.load ## measure chatd beside others (ARGS='--help' and so on)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: .venv/.lint ## check style and format
 	@$(BIN)/ruff check && $(BIN)/ruff format --check
@@ -63,13 +79,16 @@ covered: .venv/.test
 modules: .venv/.test ## check that each module's own tests cover it
 	@$(BIN)/python .ci/modules
 
+conformance: .venv/.test ## run the WebSocket conformance suite (PYTHON27=/path/to/python2.7)
+	@$(BIN)/python .ci/conformance
+
 wheel: .venv/.run ## build the wheel, install it elsewhere and try it
 	@$(BIN)/python .ci/wheel
 
 clean: ## remove what make made
-	@rm -rf .venv tests/js/node_modules _trial_temp* tests.test_* .pytest_cache .mypy_cache .ruff_cache \
-	  .hypothesis .coverage .coverage.* twisted/plugins/dropin.cache
-	@find chatd tests twisted -name __pycache__ -prune -exec rm -rf {} +
+	@rm -rf .venv tests/js/node_modules benchmarks/peers/node_modules _trial_temp* tests.test_* \
+	  .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* twisted/plugins/dropin.cache
+	@find chatd tests twisted benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # Checked before .venv is begun, so that nothing half made stays behind.
 .venv/.made:
@@ -90,7 +109,7 @@ clean: ## remove what make made
 	@$(PIP) -e .
 	@touch $@
 
-.venv/.test .venv/.lint .venv/.dev: .venv/.%: .venv/.made pyproject.toml
+.venv/.test .venv/.lint .venv/.dev .venv/.bench: .venv/.%: .venv/.made pyproject.toml
 	@echo "Installing chatd[$*] into .venv"
 	@$(PIP) -e '.[$*]'
 	@touch $@ .venv/.run
@@ -102,3 +121,19 @@ clean: ## remove what make made
 	  npm install --loglevel=error --no-package-lock --no-audit --no-fund --prefix tests/js && touch $@ || \
 	  { echo "npm install failed: tests that need it will not run" >&2; [ "$$CI" != true ]; }; \
 	fi
+
+# No package's install script is run: they are not needed, Bun's program comes as a package of its own.
+.venv/.peers: .venv/.made benchmarks/peers/package.json
+	@if command -v npm >/dev/null; then \
+	  echo "Installing the benchmarks' npm packages into benchmarks/peers"; \
+	  npm install --ignore-scripts --loglevel=error --no-package-lock --no-audit --no-fund \
+	    --prefix benchmarks/peers && touch $@ || \
+	  echo "npm install failed: the benchmarks will skip what needs it" >&2; \
+	fi
+
+# The benchmarks' load generator, in C.
+.venv/.load: .venv/.made benchmarks/load/build $(wildcard benchmarks/load/*.[ch])
+	@command -v $${CC:-cc} >/dev/null || \
+	  { echo "The load generator needs a C compiler: sudo apt install gcc libc6-dev" >&2; exit 1; }
+	@echo "Building .venv/load"
+	@benchmarks/load/build .venv/load && touch $@

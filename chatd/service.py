@@ -36,6 +36,7 @@ from chatd.doors.admission import RESERVE, Admission
 from chatd.doors.journal import Journal
 from chatd.doors.paths import Paths
 from chatd.doors.site import ChatSite, Greet, WebSocketPath
+from chatd.doors.sockets import make_lean
 from chatd.doors.websocket import ChatFactory
 from chatd.errors import ConfigError
 from chatd.listeners import Listeners, parse
@@ -81,10 +82,12 @@ def build(
     )
     listeners = Listeners(parse(config, reactor))
     listeners.open()
+    for _, port in listeners.ports:
+        make_lean(port)
     held = None
     try:
         held = database.lock(config.database)
-        key = _opened(config.database)
+        key = _opened(config.database, config.durability)
         workers = worker or (lambda name: ThreadWorker(name, reactor.callFromThread))
         return _build(config, reactor, workers, key, held, page, admission, listeners)
     except BaseException:
@@ -94,7 +97,7 @@ def build(
         raise
 
 
-def _opened(path: str) -> bytes:
+def _opened(path: str, durability: str) -> bytes:
     """Check or make a database that is locked, and say which it is; returns its secret."""
     is_new = not os.path.exists(path) or os.path.getsize(path) == 0
     database.check(path, now=time.time())  # noqa: TID251  # for the name of a file
@@ -103,6 +106,11 @@ def _opened(path: str) -> bytes:
         log.info("the database is in memory: nothing is kept")
     else:
         log.info("the database is {path}", path=os.path.realpath(path))
+        if durability != "full":
+            log.info(
+                "durability is {durability}: a power cut may take the last messages",
+                durability=durability,
+            )
     return key
 
 
@@ -132,6 +140,7 @@ def _build(
         most_pending=config.pending_messages,
         most_bytes=config.pending_bytes,
         free_bytes=config.free_bytes,
+        flush_each=config.durability == "full",
     )
     records = SqliteRecords(
         broker.connections,

@@ -100,6 +100,13 @@ class Config:
         flag="web",
         metavar="ENDPOINT",
     )
+    compression: bool = _setting(
+        "listen.compression",
+        values.yes_no,
+        False,
+        "Whether large frames go out compressed to WebSocket peers that offer it: fewer bytes on "
+        "the line, for more CPU.",
+    )
     database: str = _setting(
         "storage.database",
         values.database,
@@ -107,6 +114,13 @@ class Config:
         "The file in which history is kept; ':memory:' keeps nothing.",
         flag="database",
         metavar="PATH",
+    )
+    durability: str = _setting(
+        "storage.durability",
+        values.durability,
+        "full",
+        "What a power cut may take: nothing that was acknowledged (full), or the last moments "
+        "(normal, with fewer waits for the disk).",
     )
     free_bytes: int = _setting(
         "storage.free_bytes",

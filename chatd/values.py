@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 __all__ = [
     "database",
+    "durability",
     "greeting",
     "networks",
     "origin",
@@ -130,6 +131,13 @@ def public_url(value: object) -> str:
     if url and not url.lower().startswith(("http://", "https://")):
         raise ValueError("a URL such as https://chat.example")
     return origin(url) if url else ""
+
+
+def durability(value: object) -> str:
+    """How safe a commit is: `full` or `normal`."""
+    if value not in ("full", "normal"):
+        raise ValueError("full or normal")
+    return str(value)
 
 
 def database(value: object) -> str:

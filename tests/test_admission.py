@@ -89,3 +89,15 @@ class SocketTests(SynchronousTestCase):
             door.leave(host)
             door.depart(host)
         self.assertEqual((len(door._sockets), len(door._open), len(door)), (0, 0, 0))
+
+    def test_is_counted_anew(self) -> None:
+        """An address is looked at once; how many are there from it is not remembered."""
+        door = admission()
+        for _ in range(3):
+            self.assertEqual([door.enter("10.0.0.1") for _ in range(4)], [True] * 3 + [False])
+            for _ in range(3):
+                door.leave("10.0.0.1")
+        self.assertLess(door._key.cache_info().misses, 2)
+        for last in range(5000):
+            door._key(f"10.1.{last // 250}.{last % 250}")
+        self.assertLess(door._key.cache_info().currsize, 1025)

@@ -29,9 +29,9 @@ class BatchTests(SynchronousTestCase):
         def done(outcome: Ack | Refusal) -> None:
             self.told.append((message_id, outcome))
 
-        entry = Entry(stream, 9, [done] * asked, Said(SENDER, message_id, b"1", erases))
-        assert entry.said is not None
-        stream.under_way[entry.said.key] = entry
+        said = Said((SENDER.user, message_id), SENDER, message_id, b"1", erases)
+        entry = Entry(stream, 9, [done] * asked, said)
+        stream.under_way[said.key] = entry
         return entry
 
     def batch(self, entries: Sequence[Entry], now_ms: int = 100) -> Batch:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import json
 
@@ -36,7 +35,7 @@ class ValueTests(SynchronousTestCase):
             (Opened("e", 0, ()), "head"),
             (RoomSummary("r", 1, 2), "head"),
         ):
-            with self.assertRaises(dataclasses.FrozenInstanceError):
+            with self.assertRaises(AttributeError):
                 setattr(value, name, 1)
 
     def test_places(self) -> None:

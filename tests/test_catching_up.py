@@ -31,6 +31,7 @@ from chatd.core.outbox import PIECE_BYTES, State
 from chatd.core.room import Member, Room
 from chatd.core.wheel import Wheel
 from chatd.errors import UNAVAILABLE, Refusal
+from tests import examples
 from tests.support.peers import connect
 from tests.support.scripted import Lines, ScriptedBroker
 
@@ -444,5 +445,5 @@ class DeliveriesTests(SynchronousTestCase):
     def test_anything(self) -> None:
         """Whatever happens, nobody gets a hole, a double or a stranger's message."""
         run_state_machine_as_test(
-            Deliveries, settings=settings(max_examples=SEQUENCES, stateful_step_count=50)
+            Deliveries, settings=settings(max_examples=examples(SEQUENCES), stateful_step_count=50)
         )

@@ -335,3 +335,10 @@ class ChannelTests(SynchronousTestCase):
         (read,) = decode(json.dumps(command).encode(), False)
         assert isinstance(read, Publish)
         self.assertEqual(messages_in(plain.Plain().encode(message(read.payload))), [text])
+
+    def test_shared(self) -> None:
+        """Members who spell a room alike have one dialect object, not one each."""
+        one = DIALECT.of_room("Lobby", join_leave=False)
+        self.assertIs(one, DIALECT.of_room("Lobby", join_leave=False))
+        self.assertIsNot(one, DIALECT.of_room("Lobby", join_leave=True))
+        self.assertIs(one, LOBBY.of_room("Lobby", join_leave=False))

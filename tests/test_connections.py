@@ -39,7 +39,9 @@ class ConnectionsTests(SynchronousTestCase):
         self.path = Path(folder.name, "chat.sqlite3")
         self.told: list[object] = []
 
-    def make(self, path: str | None = None, free_bytes: int = 0) -> Connections:
+    def make(
+        self, path: str | None = None, free_bytes: int = 0, *, flush_each: bool = True
+    ) -> Connections:
         if path is None and not self.path.exists():
             check(str(self.path), now=0)
         made = Connections(
@@ -48,6 +50,7 @@ class ConnectionsTests(SynchronousTestCase):
             writer=self.writer,
             now_ms=lambda: 0,
             free_bytes=free_bytes,
+            flush_each=flush_each,
         )
         self.addCleanup(settle, self.clock)
         self.addCleanup(made.stop, lambda: None)
@@ -75,6 +78,19 @@ class ConnectionsTests(SynchronousTestCase):
         self.assertTrue(made.read(count, self.told.append))
         self.assertEqual(self.settle(), [1])
         self.assertEqual((self.writer.jobs, self.reader.jobs), (jobs[0], jobs[1] + 1))
+
+    def test_durability(self) -> None:
+        """What writes flushes each commit unless that is not wanted."""
+
+        def synchronous(connection: sqlite3.Connection) -> int:
+            return int(connection.execute("pragma synchronous").fetchone()[0])
+
+        self.start().write(synchronous, self.told.append)
+        self.assertEqual(self.settle(), [2])
+        normal = self.make(flush_each=False)
+        normal.start(self.told.append)
+        normal.write(synchronous, self.told.append)
+        self.assertCountEqual(self.settle(), [None, 1])
 
     def test_memory(self) -> None:
         """In memory one connection does both, and no file is made."""

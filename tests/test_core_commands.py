@@ -20,6 +20,7 @@ from chatd.core.commands import (
     Subscribe,
 )
 from chatd.core.events import compact
+from tests.support.values import fields_of, is_frozen
 
 
 class CommandTests(SynchronousTestCase):
@@ -31,13 +32,13 @@ class CommandTests(SynchronousTestCase):
 
     def test_numbered(self) -> None:
         """What can be answered has a number; what comes by a door without replies has none."""
-        numbered = {kind for kind in get_args(Command) if "id" in kind.__dataclass_fields__}
+        numbered = {kind for kind in get_args(Command) if "id" in fields_of(kind)}
         self.assertEqual(set(get_args(Command)) - numbered, {Enter, Say, Send, Ignored})
 
     def test_frozen(self) -> None:
         """They never change, and take nothing that has no name here."""
         for kind in (*get_args(Command), Since):
-            self.assertTrue(kind.__dataclass_params__.frozen, kind)
+            self.assertTrue(is_frozen(kind), kind)
             self.assertTrue(hasattr(kind, "__slots__"), kind)
         with self.assertRaises(dataclasses.FrozenInstanceError):
             Say("a").text = "b"  # type: ignore[misc]

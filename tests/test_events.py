@@ -23,6 +23,7 @@ from chatd.core.events import (
     payload,
 )
 from tests.support import strategies
+from tests.support.values import fields_of, is_frozen
 
 _floats = st.floats(allow_nan=False, allow_infinity=False)
 _json: st.SearchStrategy[object] = st.recursive(
@@ -48,6 +49,20 @@ class CompactTests(SynchronousTestCase):
     def test_form(self) -> None:
         """There is no space between its parts, and text is UTF-8, not escaped."""
         self.assertEqual(compact({"a": [1, "ż"], "b": None}), '{"a":[1,"ż"],"b":null}'.encode())
+
+    def test_large(self) -> None:
+        """It may be of any length."""
+        for size in (0, 1000, 5000, 100_000):
+            self.assertEqual(compact("x" * size), b'"' + b"x" * size + b'"')
+
+    def test_whole_numbers(self) -> None:
+        """Whole numbers of any length keep each digit."""
+        for number in (2**64, -(2**70), 10**99):
+            self.assertEqual(compact([number]), f"[{number}]".encode())
+
+    def test_half_pair(self) -> None:
+        """Half a surrogate pair cannot be written."""
+        self.assertRaises(UnicodeEncodeError, compact, {"a": "\ud800"})
 
     def test_payload(self) -> None:
         """A text is stored as a message with an id."""
@@ -92,14 +107,14 @@ class ValueTests(SynchronousTestCase):
     def test_frozen(self) -> None:
         """They never change: one object is shared by all who are told it."""
         for kind in (*get_args(RoomEvent), Sender, Notice, Unsubscribed):
-            self.assertTrue(kind.__dataclass_params__.frozen, kind)
+            self.assertTrue(is_frozen(kind), kind)
         with self.assertRaises(dataclasses.FrozenInstanceError):
             Notice("a").text = "b"  # type: ignore[misc]
 
     def test_addressed(self) -> None:
         """Each event of a room says which room and by whom."""
         for kind in get_args(RoomEvent):
-            self.assertLessEqual({"room", "sender"}, set(kind.__dataclass_fields__), kind)
+            self.assertLessEqual({"room", "sender"}, fields_of(kind), kind)
 
     def test_kinds(self) -> None:
         """Events of different kinds are never equal, whatever they say."""

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.wire.frames import BINARY, TEXT, frame
+from chatd.wire.frames import BINARY, TEXT, frame, split
 from tests.support import strategies
 from tests.support.rfc6455 import Frame, server_frames
 
@@ -41,3 +41,15 @@ class FrameTests(SynchronousTestCase):
         """Frames written one after the other are told apart again."""
         data = b"".join(frame(BINARY, payload) for payload in payloads)
         self.assertEqual([each.payload for each in server_frames(data)], payloads)
+
+    @given(st.lists(st.tuples(st.sampled_from((TEXT, BINARY)), strategies.blobs()), max_size=6))
+    @example([(TEXT, b"x" * size) for size, _ in FORMS])
+    def test_split(self, frames: list[tuple[int, bytes]]) -> None:
+        """Frames that were joined are had apart again."""
+        joined = b"".join(frame(opcode, payload) for opcode, payload in frames)
+        self.assertEqual(list(split(joined)), frames)
+
+    def test_deflated(self) -> None:
+        """A compressed one has RSV1 set, as in the example of RFC 7692 7.2.3.1."""
+        made = frame(TEXT, bytes.fromhex("f248cdc9c90700"), deflated=True)
+        self.assertEqual(made, bytes.fromhex("c107f248cdc9c90700"))

@@ -10,11 +10,13 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.errors import ChatError
+from chatd.doors.inflate import Inflater
+from chatd.doors.paths import CENTRIFUGE
+from chatd.wire.centrifuge import frame_bytes
+from tests.support.deflates import deflated
 from tests.support.doors import Client, World
 from tests.support.logs import LogCase
 from tests.support.rfc6455 import (
-    ACCEPT,
     BINARY,
     CLOSE,
     CONTINUATION,
@@ -30,18 +32,11 @@ from tests.support.rfc6455 import (
 PING_FRAME = client_frame(PING, b"x")
 
 
-class HandshakeTests(SynchronousTestCase):
-    """Opening."""
+class OpeningTests(SynchronousTestCase):
+    """The beginning."""
 
     def setUp(self) -> None:
         self.world = World()
-
-    def test_opens(self) -> None:
-        """A handshake is answered with 101 and the key of the RFC."""
-        client = self.world.open()
-        self.assertEqual(client.status, 101)
-        self.assertIn(f"Sec-WebSocket-Accept: {ACCEPT}", client.head)
-        self.assertIn("Server: chatd", client.head)
 
     def test_no_timers(self) -> None:
         """A connection costs no timer of Autobahn's, open or not."""
@@ -53,134 +48,9 @@ class HandshakeTests(SynchronousTestCase):
         protocol.goodbye()
         self.assertIsNone(protocol.closeHandshakeTimeoutCall)
 
-    def test_forwarded_for(self) -> None:
-        """Nobody is somebody else by saying so in a header."""
-        client = self.world.arrive("10.0.0.1")
-        client.send(handshake(more=("X-Forwarded-For: 6.6.6.6",)))
-        self.assertEqual(client.transport.protocol.who, "10.0.0.1:40000")
-        self.assertEqual(client.transport.protocol.admitted_from, "10.0.0.1")
-
-    def test_host_comes_first(self) -> None:
-        """Under a foreign name nothing is told but that it is foreign."""
-        for path in ("/", "/nowhere"):
-            client = self.world.arrive()
-            client.send(f"GET {path} HTTP/1.1\r\nHost: evil.example\r\n\r\n".encode())
-            self.assertEqual(client.status, 403)
-        client = self.world.arrive()
-        client.send(handshake(host="evil.example").replace(b"GET", b"POST"))
-        self.assertEqual(client.status, 403)
-
     def test_no_delay(self) -> None:
         """Small frames are sent at once."""
         self.assertTrue(self.world.arrive().transport.no_delay)
-
-    def test_in_pieces(self) -> None:
-        """A handshake may come a byte at a time."""
-        client = self.world.arrive()
-        for byte in handshake():
-            client.send(bytes([byte]))
-        self.assertEqual(client.status, 101)
-
-    def test_too_large(self) -> None:
-        """A handshake over 8 KiB is refused with 431, once it is, and not kept."""
-        client = self.world.arrive()
-        client.send(b"GET / HTTP/1.1\r\nX: " + b"x" * 8192)
-        self.assertEqual(client.status, 431)
-        self.assertTrue(client.transport.lost)
-
-    def test_too_large_but_whole(self) -> None:
-        """A whole handshake over 8 KiB is refused too."""
-        client = self.world.arrive()
-        client.send(handshake(more=("X: " + "x" * 8192,)))
-        self.assertEqual(client.status, 431)
-
-    def test_largest(self) -> None:
-        """A handshake of 8 KiB exactly is accepted."""
-        room = 8192 - len(handshake(more=("X: ",)))
-        client = self.world.arrive()
-        client.send(handshake(more=("X: " + "x" * room,)))
-        self.assertEqual(client.status, 101)
-
-    def test_early_data(self) -> None:
-        """What comes before the handshake was answered is refused, not lost or half read."""
-        for early in (text("hello"), b"hello", handshake()):
-            client = self.world.arrive()
-            client.send(handshake() + early)
-            self.assertEqual(client.status, 400, early)
-            self.assertNotIn(b" 101 ", client.transport.taken)
-
-    def test_line_ends(self) -> None:
-        """No header can be smuggled in behind a character that ends no line."""
-        for byte in ("\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x00", "\xff"):
-            client = self.world.arrive()
-            client.send(handshake(more=(f"X-Junk: a{byte}Origin: http://localhost:1919",)))
-            self.assertEqual(client.status, 400, repr(byte))
-
-    def test_second_handshake(self) -> None:
-        """A connection that was closed before it was accepted is not opened any more."""
-        client = self.world.arrive()
-        protocol = client.transport.protocol
-        client.send(handshake(more=("Sec-WebSocket-Key: x",)))
-        self.assertEqual(client.status, 400)
-        protocol.succeedHandshake(None)
-        self.assertNotIn("101", client.head)
-        self.assertEqual(len(self.world.admission), 0)
-
-    def test_exception_is_not_told(self) -> None:
-        """What goes wrong while judging is logged, and no word of it is sent."""
-        client = self.world.arrive()
-
-        def judge(*_: object) -> int:
-            raise RuntimeError("secret path")
-
-        client.transport.protocol.judge = judge
-        client.send(handshake())
-        self.assertEqual(client.status, 500)
-        self.assertNotIn(b"secret", client.transport.taken)
-        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
-
-    def test_refusal_does_not_repeat_the_request(self) -> None:
-        """An answer holds no text of the request, and has a length."""
-        client = self.world.arrive()
-        client.send(b"GET / HTTP/9.9<script>\r\nHost: localhost\r\n\r\n")
-        self.assertEqual(client.status, 505)
-        self.assertNotIn(b"script", client.transport.taken)
-        self.assertIn("Content-Length: ", client.head)
-
-    def test_plain_http(self) -> None:
-        """A browser that goes to the WebSocket port is told what it is."""
-        for path, status in (("/", 426), ("/nowhere", 404)):
-            client = self.world.arrive()
-            client.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-            self.assertEqual(client.status, status)
-        client = self.world.arrive()
-        client.send(b"GET /?redirect=http://evil.example HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        self.assertEqual(client.status, 426)
-        self.assertIn("Upgrade: websocket", client.head)
-
-    def test_other_method(self) -> None:
-        """Only GET opens a WebSocket."""
-        client = self.world.arrive()
-        client.send(handshake().replace(b"GET", b"POST"))
-        self.assertEqual(client.status, 405)
-        self.assertIn("Allow: GET", client.head)
-
-    def test_draft_version(self) -> None:
-        """Drafts of the protocol are not spoken; the answer says what is."""
-        client = self.world.arrive()
-        client.send(handshake().replace(b"Version: 13", b"Version: 8"))
-        self.assertEqual(client.status, 400)
-        self.assertIn("Sec-WebSocket-Version: 13", client.head)
-
-    def test_mute(self) -> None:
-        """A socket that does not finish its handshake is dropped after five seconds."""
-        client = self.world.arrive()
-        for _ in range(4):
-            client.send(b"G")
-            self.world.advance(1)
-        self.assertFalse(client.transport.lost)
-        self.world.advance(1.5)
-        self.assertTrue(client.transport.aborted)
 
     def test_opened_raises(self) -> None:
         """A bug while opening closes that connection with 1011 and is logged."""
@@ -364,7 +234,7 @@ class ReadingTests(LogCase):
             raise RuntimeError("secret")
 
         self.client.transport.protocol.consumeData = broken
-        self.client.say("hello")
+        self.client.send(PING_FRAME)
         self.assertTrue(self.client.transport.aborted)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
@@ -521,16 +391,6 @@ class ParserTests(SynchronousTestCase):
         world.advance(200)
         self.assertNotIn(client.transport.protocol, world.factory.connections)
 
-    @given(st.binary(max_size=300), st.lists(st.integers(1, 40), min_size=1, max_size=10))
-    def test_handshake_garbage(self, garbage: bytes, cuts: list[int]) -> None:
-        """No handshake raises; it is refused, or times out."""
-        world = World()
-        client = world.arrive()
-        _feed(client, b"GET / HTTP/1.1\r\n" + garbage + b"\r\n\r\n", cuts)
-        world.advance(20)
-        self.assertTrue(client.transport.lost)
-        self.assertEqual(self.flushLoggedErrors(ChatError), [])
-
 
 def _fragmented(data: bytes, binary: bool, fragments: int) -> bytes:
     size = max(1, len(data) // fragments)
@@ -550,3 +410,195 @@ def _feed(client: Client, stream: bytes, cuts: list[int]) -> None:
         client.send(stream[at : at + size])
         at += size
         turn += 1
+
+
+class CompressedTests(LogCase):
+    """What comes in compressed."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.begin()
+
+    def begin(self) -> None:
+        """A peer opens a connection and agrees to compression."""
+        self.world = World(greeting="", compression=True)
+        self.client = self.world.arrive()
+        self.client.send(handshake(more=("Sec-WebSocket-Extensions: permessage-deflate",)))
+        self.protocol = self.client.transport.protocol
+        self.heard: list[bytes] = []
+        self.protocol.received = lambda payload, binary: self.heard.append(payload)
+
+    def assertClosed(self, code: int) -> None:
+        """It was closed once, with this code, nothing was heard, and nothing is kept."""
+        closes = [payload for opcode, payload in self.client.frames if opcode == CLOSE]
+        self.assertEqual([struct.unpack("!H", each[:2])[0] for each in closes], [code])
+        self.assertEqual(self.heard, [])
+        self.assertIsNone(self.protocol._perMessageCompress._stream)
+        self.assertLess(sum(map(len, getattr(self.protocol, "message_data", None) or ())), 65537)
+
+    def test_message(self) -> None:
+        """It is heard as it was said; control frames and plain messages may come between."""
+        data = deflated(b"hello" * 1000)
+        self.client.send(client_frame(TEXT, data[:9], fin=False, rsv=4))
+        self.client.send(PING_FRAME)
+        self.client.send(client_frame(CONTINUATION, data[9:]))
+        self.client.say("plain")
+        self.client.send(client_frame(BINARY, deflated(b""), rsv=4))
+        self.assertEqual(self.heard, [b"hello" * 1000, b"plain", b""])
+        self.assertEqual(self.client.frames, [(PONG, b"x")])
+        self.assertIsNone(self.protocol._perMessageCompress._stream)
+
+    def test_largest(self) -> None:
+        """A message of 65 536 bytes is taken, however small it came; one more closes with 1009."""
+        self.client.send(client_frame(TEXT, deflated(b"a" * 65536), rsv=4))
+        self.assertEqual([len(each) for each in self.heard], [65536])
+        self.heard.clear()
+        self.client.send(client_frame(TEXT, deflated(b"a" * 65537), rsv=4))
+        self.assertClosed(1009)
+
+    def test_limit_of_the_door(self) -> None:
+        """Each door has its own limit for what is inflated."""
+        for path, most in (("/", 1000), (CENTRIFUGE, frame_bytes(1000))):
+            world = World(compression=True, message_bytes=1000)
+            client = world.arrive()
+            offer = "Sec-WebSocket-Extensions: permessage-deflate"
+            client.send(handshake(path, more=(offer,)))
+            heard: list[int] = []
+
+            def note(payload: bytes, _: bool, heard: list[int] = heard) -> None:
+                heard.append(len(payload))
+
+            client.transport.protocol.received = note
+            client.send(client_frame(TEXT, deflated(b"a" * most), rsv=4))
+            self.assertEqual(heard, [most])
+            client.send(client_frame(TEXT, deflated(b"a" * (most + 1)), rsv=4))
+            self.assertEqual(heard, [most])
+            assert client.close is not None
+            self.assertEqual(client.close[0], 1009)
+
+    def test_bomb(self) -> None:
+        """A message that grows a thousandfold closes with 1009, made no larger than the limit."""
+        made: list[int] = []
+        inflater = self.protocol._perMessageCompress
+        self.protocol._perMessageCompress = Counting(inflater, made)
+        self.client.send(client_frame(TEXT, deflated(bytes(20_000_000)), rsv=4))
+        self.assertClosed(1009)
+        self.assertLess(sum(made), 65537)
+
+    def test_bomb_in_frames(self) -> None:
+        """So does one in many frames, and in many packets; the rest of it is not inflated."""
+        data = deflated(bytes(10_000_000))
+        made: list[int] = []
+        self.protocol._perMessageCompress = Counting(self.protocol._perMessageCompress, made)
+        size = len(data) // 40
+        for at in range(0, len(data), size):
+            opcode, rsv = (CONTINUATION, 0) if at else (TEXT, 4)
+            is_last = at + size >= len(data)
+            piece = client_frame(opcode, data[at : at + size], fin=is_last, rsv=rsv)
+            self.client.send(piece[:50])
+            self.client.send(piece[50:])
+        self.assertClosed(1009)
+        self.assertLess(sum(made), 65537)
+        self.client.send(close(1009))
+        self.assertTrue(self.client.transport.lost)
+
+    def test_bombs_after_our_close(self) -> None:
+        """Who was told to go has nothing inflated any more that is large."""
+        self.protocol.goodbye()
+        made: list[int] = []
+        self.protocol._perMessageCompress = Counting(self.protocol._perMessageCompress, made)
+        self.client.send(client_frame(BINARY, deflated(bytes(65536)), rsv=4) * 1000)
+        self.assertLess(sum(made), 65 * 65536)
+        self.assertEqual(self.heard, [])
+
+    def test_broken(self) -> None:
+        """What is not deflate closes with 1007, and no exception is logged or told."""
+        whole = deflated(b"hello world " * 100)
+        for payload in (b"\xff" * 10, whole[:-5], whole + b"x", b"", deflated(b"\xff")):
+            self.begin()
+            self.client.send(client_frame(TEXT, payload, rsv=4))
+            self.assertClosed(1007)
+            _, reason = self.client.close or (0, "")
+            self.assertNotIn("Error", reason)
+            self.client.send(client_frame(CLOSE, struct.pack("!H", 1007)))
+            self.assertFalse(self.client.transport.aborted)
+
+    def test_broken_in_the_middle(self) -> None:
+        """What follows of a broken message is read and let go."""
+        self.client.send(client_frame(TEXT, b"\xff" * 10, fin=False, rsv=4))
+        self.client.send(client_frame(CONTINUATION, b"x" * 60_000, fin=False) * 10)
+        self.client.send(client_frame(CONTINUATION, b"x"))
+        self.assertClosed(1007)
+
+    def test_bits(self) -> None:
+        """Control frames and later frames of a message are not marked as compressed: 1002."""
+        for frames in (
+            client_frame(PING, b"x", rsv=4),
+            client_frame(TEXT, b"a", fin=False) + client_frame(CONTINUATION, b"b", rsv=4),
+            client_frame(TEXT, b"a", rsv=2),
+            client_frame(TEXT, b"a", rsv=5),
+        ):
+            self.begin()
+            self.client.send(frames)
+            self.assertClosed(1002)
+
+    def test_not_agreed(self) -> None:
+        """A compressed frame that was not agreed to closes with 1002."""
+        client = World(greeting="", compression=True).open()
+        client.send(client_frame(TEXT, deflated(b"a"), rsv=4))
+        assert client.close is not None
+        self.assertEqual(client.close[0], 1002)
+
+    @given(
+        st.lists(
+            st.tuples(st.binary(max_size=2000).map(bytes.hex), st.booleans()),
+            max_size=5,
+        ),
+        st.lists(st.integers(1, 700), min_size=1, max_size=20),
+    )
+    def test_pieces(self, said: list[tuple[str, bool]], sizes: list[int]) -> None:
+        """However the stream is cut, messages are heard as said, compressed or not."""
+        self.begin()
+        stream = b"".join(
+            client_frame(TEXT, deflated(words.encode()), rsv=4) if small else text(words)
+            for words, small in said
+        )
+        _feed(self.client, stream, sizes)
+        self.assertEqual(self.heard, [words.encode() for words, _ in said])
+
+    @given(
+        st.binary(min_size=1, max_size=300).map(bytes.hex),
+        st.lists(st.tuples(st.integers(0), st.integers(1, 255)), min_size=1, max_size=5),
+    )
+    def test_flipped(self, words: str, flips: list[tuple[int, int]]) -> None:
+        """Whatever happens to the bytes, a message is heard or the connection closed; no error."""
+        self.begin()
+        payload = bytearray(deflated(words.encode()))
+        for at, bits in flips:
+            payload[at % len(payload)] ^= bits
+        self.client.send(client_frame(BINARY, bytes(payload), rsv=4))
+        if not self.heard:
+            assert self.client.close is not None
+            self.assertIn(self.client.close[0], (1007, 1009))
+        self.assertIsNone(self.protocol._perMessageCompress._stream)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+
+class Counting:
+    """An inflater that notes how much it makes."""
+
+    def __init__(self, inner: Inflater, made: list[int]) -> None:
+        self.start_decompress_message = inner.start_decompress_message
+        self.end_decompress_message = inner.end_decompress_message
+        self.EXTENSION_NAME = inner.EXTENSION_NAME
+        self._inner = inner
+        self._made = made
+
+    @property
+    def _stream(self) -> object:
+        return self._inner._stream
+
+    def decompress_message_data(self, data: bytes, max_output_len: int) -> bytes:
+        made = self._inner.decompress_message_data(data, max_output_len)
+        self._made.append(len(made))
+        return made

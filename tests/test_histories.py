@@ -18,6 +18,7 @@ from chatd.brokers.sqlite import SqliteBroker
 from chatd.core.broker import Place, Position
 from chatd.core.events import Message
 from chatd.errors import Refusal
+from tests import examples
 from tests.support.brokers import ClockWorker, clock_broker, settle, sqlite_error
 from tests.support.contracts import Told, text
 
@@ -222,7 +223,7 @@ class HistoriesTests(SynchronousTestCase):
         run_state_machine_as_test(
             Histories,
             settings=settings(
-                max_examples=200,
+                max_examples=examples(200),
                 stateful_step_count=25,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

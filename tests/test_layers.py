@@ -55,8 +55,8 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
 
 # What the rules and the dialects may use beside the standard library ...
 FOREIGN: Mapping[str, tuple[str, ...]] = {
-    "chatd.core": ("twisted.internet.defer", "twisted.logger", "twisted.python.failure"),
-    "chatd.wire": (),
+    "chatd.core": ("orjson", "twisted.internet.defer", "twisted.logger", "twisted.python.failure"),
+    "chatd.wire": ("orjson",),
 }
 # ... and what of that library they may not: time, chance and the outside come in from elsewhere.
 OUTSIDE: tuple[str, ...] = (
@@ -73,7 +73,8 @@ OUTSIDE: tuple[str, ...] = (
 OUTSIDE += ("subprocess", "threading", "time", "urllib", "uuid")
 
 # Autobahn and its parts are the WebSocket door's business alone.
-WEBSOCKET = ("chatd.doors.websocket", "chatd.doors.guards")
+_AUTOBAHN = ("websocket", "guards", "handshake", "inflate", "lean", "reading")
+WEBSOCKET = tuple(f"chatd.doors.{name}" for name in _AUTOBAHN)
 ONLY_IN = {"autobahn": WEBSOCKET, "txaio": WEBSOCKET}
 
 # Names that say only that something is done, or that something is there.

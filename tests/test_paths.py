@@ -8,7 +8,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd import __version__
 from chatd.wire.centrifuge import frame_bytes
+from tests.support.deflates import inflated_frames
 from tests.support.doors import World
+from tests.support.rfc6455 import handshake
 
 
 class PathsTests(SynchronousTestCase):
@@ -108,3 +110,47 @@ class PathsTests(SynchronousTestCase):
         client.say("stop")
         self.assertEqual(client.texts, ["Hello from server!"])
         self.assertEqual(client.close, (1000, ""))
+
+    def test_compressed(self) -> None:
+        """Who agreed to it is sent the same as all others, and what is large compressed.
+
+        At the SDK's door replies are compressed as well, but what names the session.
+        """
+        world = World(greeting="", compression=True, greeter=True)
+        said = "some words, and some more. " * 100
+        for path, *commands in (
+            ("/",),
+            ("/plain?nicks=1",),
+            (
+                "/connection/websocket",
+                '{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"lobby"}}',
+                '{"id":3,"history":{"channel":"lobby","limit":9}}',
+            ),
+        ):
+            speaker = world.open()
+            plain, small = world.arrive(), world.arrive()
+            plain.send(handshake(path))
+            small.send(handshake(path, more=("Sec-WebSocket-Extensions: permessage-deflate",)))
+            for client in (plain, small):
+                for command in commands[:1]:
+                    client.say(command)
+            world.turn()
+            speaker.say(said)
+            speaker.say("short")
+            world.turn()
+            for client in (plain, small):
+                for command in commands[1:]:
+                    client.say(command)
+            world.turn()
+            taken = small.transport.taken.partition(b"\r\n\r\n")[2]
+            frames = list(inflated_frames(taken))
+            shown = [(opcode, payload) for opcode, payload, _ in frames]
+            own = 2 if commands else 0  # what names the session
+            self.assertEqual(shown[own:], plain.frames[own:], path)
+            self.assertEqual(len(frames), 5 if commands else 2)
+            for _, payload, compressed in frames:
+                is_reply = payload.startswith(b'{"id"')  # for one peer alone
+                self.assertEqual(compressed, len(payload) > 1024 and not is_reply, path)
+            self.assertIn(True, [compressed for _, _, compressed in frames], path)
+            for client in (plain, small, speaker):
+                client.transport.abortConnection()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -16,7 +17,7 @@ from chatd.process import most_descriptors, prepare
 from tests.support.logs import LogCase
 
 SCRIPT = """
-import os, resource, signal, time
+import gc, os, resource, signal, sys, time
 from twisted.internet import reactor
 from twisted.logger import globalLogPublisher, formatEvent
 from chatd.process import most_descriptors, prepare
@@ -33,6 +34,8 @@ globalLogPublisher.addObserver(lambda event: seen.append(formatEvent(event)))
 
 def hang_up():
     os.kill(os.getpid(), signal.SIGHUP)
+    assert gc.get_freeze_count() > 10_000
+    assert gc.get_threshold()[2] >= 50
     reactor.callLater(0.05, reactor.stop)
 
 reactor.callLater(0, hang_up)
@@ -48,6 +51,7 @@ class Reactor:
     def __init__(self) -> None:
         self.seconds: Callable[[], float] = Clock().seconds
         self.called: list[Callable[[], object]] = []
+        self.started: list[Callable[[], object]] = []
         self.triggers: list[tuple[str, str, Callable[[], object]]] = []
 
     def addSystemEventTrigger(self, phase: str, event: str, call: Callable[[], object]) -> None:
@@ -55,6 +59,9 @@ class Reactor:
 
     def callFromThread(self, call: Callable[[], object]) -> None:
         self.called.append(call)
+
+    def callWhenRunning(self, call: Callable[[], object]) -> None:
+        self.started.append(call)
 
 
 class PrepareTests(LogCase):
@@ -76,6 +83,26 @@ class PrepareTests(LogCase):
         for call in reactor.called:
             call()
         self.assertEqual(self.lines, ["SIGHUP: there is nothing to reload; SIGTERM stops"])
+
+    def test_garbage(self) -> None:
+        """What is there at the start is never looked at again; all of the rest seldom."""
+        gc.unfreeze()  # other tests may have called what freezes
+        reactor = self._prepared()
+        self.assertEqual(gc.get_freeze_count(), 0)
+        for call in reactor.started:
+            call()
+        self.assertGreater(gc.get_freeze_count(), 1000)
+        young, middle, old = gc.get_threshold()
+        self.assertLess(young * middle, 50_000)  # or a look at those would stop it too
+        self.assertGreater(old, 20)
+
+    def _prepared(self) -> Reactor:
+        self.addCleanup(gc.set_threshold, *gc.get_threshold())
+        self.addCleanup(gc.unfreeze)
+        self.addCleanup(signal.signal, signal.SIGHUP, signal.getsignal(signal.SIGHUP))
+        reactor = Reactor()
+        prepare(reactor)
+        return reactor
 
     def test_impatience(self) -> None:
         """While it stops, another SIGTERM or SIGINT is nothing."""

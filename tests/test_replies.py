@@ -11,6 +11,7 @@ from chatd.core import replies
 from chatd.core.events import Notice, RoomEvent, Unsubscribed
 from chatd.core.replies import Answer, Done, Refused, Reply, Subscribed, Told
 from chatd.errors import BAD_REQUEST, INTERNAL
+from tests.support.values import is_frozen
 
 
 class ReplyTests(SynchronousTestCase):
@@ -26,7 +27,7 @@ class ReplyTests(SynchronousTestCase):
     def test_frozen(self) -> None:
         """They never change."""
         for kind in (*get_args(Answer), Reply):
-            self.assertTrue(kind.__dataclass_params__.frozen, kind)
+            self.assertTrue(is_frozen(kind), kind)
         with self.assertRaises(dataclasses.FrozenInstanceError):
             Done("ping").command = "pong"  # type: ignore[misc]
 

@@ -339,6 +339,22 @@ class DatabaseTests(ServiceCase):
         self.stop(self.start())
         self.assertIn("the database is in memory: nothing is kept", self.lines)
 
+    def test_durability(self) -> None:
+        """Commits are flushed one by one unless that was not wanted; then the log says so."""
+        for word, synchronous, told in (("full", 2, False), ("normal", 1, True)):
+            self.events.clear()
+            service = self.start(database=self.database, durability=word)
+            found: list[object] = []
+            service._broker.connections.write(
+                lambda connection: connection.execute("pragma synchronous").fetchone(),
+                found.append,
+            )
+            self.turn()
+            self.assertEqual(found, [(synchronous,)])
+            said = any("a power cut may take the last messages" in line for line in self.lines)
+            self.assertIs(said, told)
+            self.stop(service)
+
     def test_lost_secret(self) -> None:
         """A secret that is missing beside a database of before is told; beside an empty one not."""
         secret = Path(f"{self.database}.secret")

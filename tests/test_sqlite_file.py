@@ -51,6 +51,13 @@ class ConnectTests(FileCase):
         self.assertEqual(self.pragma(connection, "trusted_schema"), 0)
         self.assertEqual(self.pragma(connection, "foreign_keys"), 0)
 
+    def test_writer_not_flushed(self) -> None:
+        """A writer that need not flush each commit still keeps a WAL, flushed with checkpoints."""
+        self.opened()
+        with closing(connect(self.path, write=True, flush_each=False)) as connection:
+            self.assertEqual(self.pragma(connection, "journal_mode"), b"wal")
+            self.assertEqual(self.pragma(connection, "synchronous"), 1)
+
     def test_plain(self) -> None:
         """No transaction begins by itself, texts are bytes, and any thread may use it."""
         connection = self.opened()

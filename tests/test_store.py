@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.brokers import store
 from chatd.brokers.database import connect, create
 from chatd.brokers.faults import DamagedError
-from chatd.brokers.store import STEP, Expired, Floor, Row
+from chatd.brokers.store import MOST_ROWS, STEP, Expired, Floor, Row
 from chatd.brokers.window import WINDOW, WINDOW_MS
 from chatd.core.broker import BLOCK, RoomSummary
 from chatd.core.events import Message, Sender, compact
@@ -34,7 +34,8 @@ class StoreTests(SynchronousTestCase):
         create(self.connection)
 
     def add(self, *rows: Row, name: str = "ann") -> None:
-        store.add(self.connection, [(rows[0][0], name)], rows)
+        for first in range(0, len(rows), MOST_ROWS):
+            store.add(self.connection, [(rows[0][0], name)], rows[first : first + MOST_ROWS])
 
     def page(self, after: int, upto: int, limit: int = 100, most: int = 1 << 20) -> list[int]:
         forward = store.page(self.connection, 1, "ann", after, upto, limit, most, False)
@@ -72,11 +73,54 @@ class StoreTests(SynchronousTestCase):
         self.assertEqual(self.count(), 1)
         self.assertFalse(self.connection.in_transaction)
 
-    @given(st.lists(strategies.texts(), min_size=1, max_size=5))
-    def test_as_stored(self, texts: list[str]) -> None:
+    def test_all_or_none_erasing(self) -> None:
+        """The same holds when one of them erases another."""
+        self.add(row(1))
+        with self.assertRaises(sqlite3.IntegrityError):
+            self.add(row(2, erases=1), row(3), row(1))
+        self.assertEqual((self.count(), self.page(0, 9)), (1, [1]))
+        ((body,),) = self.connection.execute("select body from message").fetchall()
+        self.assertEqual(body, b'"x"')
+
+    def test_large(self) -> None:
+        """A large batch is not kept by the statement for its number of messages."""
+        for body, kept in (("x" * 100, 1), ("x" * 100_000, 0)):
+            seen: list[str] = []
+            first = self.count()
+            self.connection.set_trace_callback(seen.append)
+            self.add(*(row(first + n, f'"{body}"') for n in (1, 2, 3)))
+            self.connection.set_trace_callback(None)
+            (statement,) = {each for each in seen if "insert into message" in each}
+            self.assertEqual("values" in statement, bool(kept))
+            self.assertEqual(self.count(), first + 3)
+
+    def test_any_number(self) -> None:
+        """Batches of any size are stored whole, by statements of few sizes, each one step."""
+        statements: set[str] = set()
+        first = 1
+        for count in (*range(1, 70), 511, 512, 513, MOST_ROWS):
+            with self.subTest(count=count):
+                seen: list[str] = []
+                self.connection.set_trace_callback(seen.append)
+                self.add(*(row(n) for n in range(first, first + count)))
+                self.connection.set_trace_callback(None)
+                self.assertEqual(len({each for each in seen if "into message" in each}), 1)
+                statements.add(store._add_statement(store._places(count)))
+                first += count
+                self.assertEqual(self.count(), first - 1)
+        self.assertLess(len(statements), 40)
+        self.assertLessEqual(MOST_ROWS * 9, 32766)
+        for count in range(1, MOST_ROWS + 1):
+            self.assertTrue(count <= store._places(count) <= max(16, count * 9 / 8), count)
+
+    @given(st.lists(strategies.texts(), min_size=1, max_size=5), st.booleans())
+    def test_as_stored(self, texts: list[str], erasing: bool) -> None:
         """What is stored is read byte for byte, and its size is known."""
         self.connection.execute("delete from message")
-        self.add(*(row(n, compact(text).decode()) for n, text in enumerate(texts, 1)))
+        rows = [row(n, compact(text).decode()) for n, text in enumerate(texts, 1)]
+        if erasing:  # which is stored in another way
+            rows[0] = row(1, rows[0][-1], erases=99)
+        self.add(*rows)
         found = store.page(self.connection, 1, "ann", 0, 9, 9, 1 << 20, False)
         self.assertEqual(
             found,
@@ -125,6 +169,9 @@ class StoreTests(SynchronousTestCase):
             "body = '\"x'",
             "body = cast(x'22ff22' as text)",
             "body = '1' || char(10) || '2'",
+            "body = '1,2'",
+            "body = ''",
+            "body = '],['",
             "sender = '[]'",
             "sender = '{}'",
             "sender = cast(x'ff' as text)",
@@ -137,6 +184,13 @@ class StoreTests(SynchronousTestCase):
             if not change.startswith("id"):
                 self.assertRaises(DamagedError, self.page, 0, 2)
             self.assertRaises(DamagedError, store.read_room, self.connection, "ann", -WINDOW_MS)
+
+    def test_damaged_neighbours(self) -> None:
+        """Two damaged messages that fit together to something whole are damaged still."""
+        for one, two in (('"x', 'y"'), ("[1", "2]"), ('{"a":1', '"b":2}'), ('"x"]', '["y"')):
+            self.connection.execute("delete from message")
+            self.add(row(1), row(2, one), row(3, two), row(4))
+            self.assertRaises(DamagedError, self.page, 0, 4)
 
     def test_opening_of(self) -> None:
         """It is told which opening wrote a message; none wrote what is not there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.brokers.store import Floor, Room
-from chatd.brokers.stream import Said, Stream
+from chatd.brokers.stream import Stream
 from chatd.brokers.window import Window
 from chatd.core.broker import Opened
 from chatd.core.events import Message, Sender
@@ -54,7 +54,7 @@ class StreamTests(SynchronousTestCase):
 
     def test_stored(self) -> None:
         """A stored message is the room's last, and its id is known."""
-        self.stream.stored(message(1), Said(SENDER, "id", b"1", 0).key)
+        self.stream.stored(message(1), ("ann", "id"))
         stream = self.stream
         self.assertEqual((stream.top, stream.time_ms, stream.is_stored), (1, 101, True))
-        self.assertEqual(stream.window.find(("user", "id"), 1, 101), 1)
+        self.assertEqual(stream.window.find(("ann", "id"), 1, 101), 1)

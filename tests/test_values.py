@@ -173,6 +173,14 @@ class PublicUrlTests(ValuesCase):
         self.refused(values.public_url, "null", "ftp://a", "wss://a", "https://a/chat", 1, "\0")
 
 
+class DurabilityTests(ValuesCase):
+    def test_durability(self) -> None:
+        """It is one of two words."""
+        for word in ("full", "normal"):
+            self.assertEqual(values.durability(word), word)
+        self.refused(values.durability, "off", "", "FULL", 1, None, True, ["full"])
+
+
 class DatabaseTests(ValuesCase):
     def test_paths(self) -> None:
         """A database is a file of any name, or memory."""

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
+import socket
+import struct
+import weakref
 from typing import Any
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.tcp import Server
+from twisted.internet.testing import MemoryReactorClock
 
+from chatd.doors.link import Link
 from chatd.doors.paths import CENTRIFUGE
 from tests.support.doors import Client, World
 from tests.support.logs import LogCase
@@ -42,6 +50,23 @@ class TalkTests(LogCase):
         world.turn()
         for client in clients:
             self.assertEqual(client.frames, sent)
+
+    def test_answered_at_once(self) -> None:
+        """A handshake over TCP is answered in the turn in which it came."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            far = socket.create_connection(listener.getsockname())
+            near, address = listener.accept()
+        self.addCleanup(far.close)
+        self.addCleanup(near.close)
+        near.setblocking(False)
+        protocol: Any = World().factory.buildProtocol(IPv4Address("TCP", *address))
+        port: Any = None
+        reactor: Any = MemoryReactorClock()
+        protocol.makeConnection(Server(near, protocol, address, port, 1, reactor))
+        far.sendall(handshake("/plain"))
+        protocol.transport.doRead()
+        far.settimeout(10)
+        self.assertIn(b" 101 ", far.recv(1000))
 
     def test_one_write(self) -> None:
         """What is said in one turn reaches a peer in one write."""
@@ -99,6 +124,106 @@ class TalkTests(LogCase):
             self.lines[-1].startswith("closed 127.0.0.1:40000 /connection/websocket 'zoe' 1000 "),
             self.lines,
         )
+
+
+class EndTests(LogCase):
+    """What is left of a connection."""
+
+    def test_gone_at_once(self) -> None:
+        """An ended connection is gone without a look for garbage, which may be long in coming."""
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        world = World()
+        joined = '{"id":1,"connect":{}}\n{"id":2,"subscribe":{"channel":"lobby"}}'
+        for path, words in (("/", "hello"), (CENTRIFUGE, "{}"), (CENTRIFUGE, joined)):
+            client = world.open(path)
+            client.say(words)
+            world.turn()
+            ended = weakref.ref(client.transport.protocol)
+            client.transport.abortConnection()
+            client.transport.protocol = client.transport._producer = None  # as Twisted's does
+            world.advance(60)
+            self.assertIsNone(ended())
+
+
+class OneReadTests(LogCase):
+    """What came at once, and one thing in it ends the conversation."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.world = World(greeting="", publish_burst=2)
+        self.hearer = self.world.open("/plain?room=den")
+        self.world.turn()
+
+    def test_obeyed_before(self) -> None:
+        """What came before is obeyed, and what comes after it is not."""
+        client = self.world.open(CENTRIFUGE)
+        client.say('{"id":1,"connect":{}}')
+        self.world.turn()
+        for last, code in (
+            (_said("no command"), 3501),
+            (client_frame(CLOSE, struct.pack("!H", 1000)), 1000),
+        ):
+            said = [_said(f'{{"id":{n},"publish":{{"channel":"den","data":{n}}}}}') for n in (2, 3)]
+            client.send(said[0] + last + said[1])
+            self.world.turn()
+            self.assertEqual(self.hearer.texts, ["2"])
+            self.assertEqual((client.close or (None,))[0], code)
+            self.setUp()
+            client = self.world.open(CENTRIFUGE)
+            client.say('{"id":1,"connect":{}}')
+            self.world.turn()
+
+    def test_too_often(self) -> None:
+        """Who asks too often is closed while what came is still being read."""
+        client = self.world.open(CENTRIFUGE)
+        client.say('{"id":1,"connect":{}}')
+        self.world.turn()
+        read = []
+        protocol = client.transport.protocol
+        decode = protocol._talk.decode
+
+        def counting(payload: bytes, binary: bool) -> Any:
+            read.append(payload)
+            return decode(payload, binary)
+
+        protocol._talk = dataclasses.replace(protocol._talk, decode=counting)
+        client.send(_said("{}") * 5000)
+        self.assertEqual((client.close or (0,))[0], 3013)
+        self.assertLess(len(read), 1000)
+
+    def test_one_code(self) -> None:
+        """The first thing that ends it gives the code."""
+        client = self.world.open("/plain?room=den")
+        self.world.turn()
+        client.send(b"".join(map(_said, "abcd")) + client_frame(TEXT, b"\xff"))
+        self.world.turn()
+        self.assertEqual(self.hearer.texts, ["a", "b"])
+        self.assertEqual((client.close or (0,))[0], 1008)
+
+    def test_failing(self) -> None:
+        """What came before a message that makes us fail is obeyed too."""
+        client = self.world.open("/plain?room=den")
+        self.world.turn()
+        protocol = client.transport.protocol
+        decode = protocol._talk.decode
+
+        def failing(payload: bytes, binary: bool) -> Any:
+            if payload == b"bug":
+                raise RuntimeError("a bug")
+            return decode(payload, binary)
+
+        protocol._talk = dataclasses.replace(protocol._talk, decode=failing)
+        client.send(_said("before") + _said("bug") + _said("after"))
+        self.world.turn()
+        self.assertEqual(self.hearer.texts, ["before"])
+        self.assertEqual((client.close or (0,))[0], 1011)
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+
+
+def _said(words: str) -> bytes:
+    return client_frame(TEXT, words.encode())
 
 
 class RegistryTests(LogCase):
@@ -271,7 +396,7 @@ class LivenessTests(LogCase):
 
     def test_nothing_taken(self) -> None:
         """A peer whose kernel takes nothing more is not spared for what it has not taken."""
-        self.client.transport.protocol._link.unsent = lambda: 30_000
+        self.patch(Link, "unsent", lambda _: 30_000)
         self.world.advance(46)
         self.assertTrue(self.client.transport.aborted)
 
@@ -304,7 +429,7 @@ class LivenessTests(LogCase):
         """A peer that is taking bytes when its pong is due is not dropped; a dead one is."""
         protocol = self.client.transport.protocol
         unsent = [0]
-        protocol._link.unsent = lambda: unsent[0]
+        self.patch(Link, "unsent", lambda _: unsent[0])
         self.world.advance(26)
         protocol._link.written += 100_000
         unsent[0] = 50_000
@@ -412,10 +537,10 @@ class SdkTests(LogCase):
         link = client.transport.protocol._link
         self.world.advance(10.5)
         link.written += 10_000
-        link.unsent = lambda: 5_000
+        self.patch(Link, "unsent", lambda _: 5_000)
         self.world.advance(10)
         self.assertIsNone(client.close)
-        link.unsent = lambda: 0
+        self.patch(Link, "unsent", lambda _: 0)
         self.world.advance(15)
         self.assertEqual(self.pings(client), 2)
         self.world.advance(10.5)
@@ -456,7 +581,7 @@ class SdkTests(LogCase):
         self.assertEqual(self.pings(client), 1)
         client.transport.reads = False
         client.transport.write(b"x" * 70_000)
-        client.transport.protocol._link.unsent = lambda: 70_000
+        self.patch(Link, "unsent", lambda _: 70_000)
         self.world.advance(15)
         self.assertIsNone(client.transport.protocol.localCloseCode)
 

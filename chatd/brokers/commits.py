@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -26,6 +27,8 @@ __all__ = ["MOST_BYTES", "MOST_ENTRIES", "Commits"]
 
 _log = Logger()
 
+T = TypeVar("T")
+
 MOST_ENTRIES = 512
 """A commit is so many entries at most ..."""
 
@@ -43,7 +46,7 @@ class Commits:
         now_ms: the wall clock.
         most_pending: how much may be accepted and not told yet, a quarter of it what only passes.
         most_bytes: how many bytes may be.
-        release: told a stream when an entry of it was told.
+        release: told a stream when all its entries are told.
     """
 
     def __init__(
@@ -90,12 +93,12 @@ class Commits:
 
     def accept(self, entry: Entry) -> None:
         """Take an entry in, or refuse it when too much waits."""
-        said, stream = entry.said, entry.stream
+        said, stream, size = entry.said, entry.stream, entry.size
         if (
             not self.accepts
             or self._count >= self._most_pending
             or (said is None and self._passing >= self._most_passing)
-            or self._bytes + entry.size > self._most_bytes
+            or self._bytes + size > self._most_bytes
         ):
             self.refuse(entry.asked[0])
             return
@@ -106,10 +109,12 @@ class Commits:
             if first is not entry:
                 first.asked += entry.asked
                 return
-        self._bytes += entry.size
+        self._bytes += size
         stream.busy += 1
         if stream.is_open:
-            self.append((entry,))
+            self._pending.append(entry)
+            if not self._is_kicked:
+                self._kick()
         else:
             stream.waiting.append(entry)
 
@@ -126,12 +131,12 @@ class Commits:
 
     def refuse_all(self, entries: Sequence[Entry], refusal: Refusal) -> None:
         """Refuse what was accepted and waits for a room that cannot be opened."""
+        self._forget(entries)
         for entry in entries:
-            self._forget(entry)
             if entry.said is not None:
                 del entry.stream.under_way[entry.said.key]
             for done in entry.asked:
-                _call(partial(done, refusal))
+                _told(done, refusal)
         if entries:
             self._finished(entries, ())
 
@@ -166,8 +171,8 @@ class Commits:
     def _tell_refused(self) -> None:
         refused, self._refused = self._refused, []
         for done in refused:
-            _call(partial(done, UNAVAILABLE))
-        _call(partial(self._deliver, ()))
+            _told(done, UNAVAILABLE)
+        _told(self._deliver, ())
 
     def _kick(self) -> None:
         if self._pending and not self._is_kicked and not self._is_committing:
@@ -240,21 +245,24 @@ class Commits:
         self._kick()
 
     def _tell(self, batch: Batch) -> None:
-        for entry in batch.entries:
-            self._forget(entry)
+        self._forget(batch.entries)
         for done, outcome in batch.answers():
-            _call(partial(done, outcome))
+            _told(done, outcome)
         self._finished(batch.entries, batch.events())
 
-    def _forget(self, entry: Entry) -> None:
-        self._count -= len(entry.asked)
-        self._passing -= entry.said is None
-        self._bytes -= entry.size
+    def _forget(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._count -= len(entry.asked)
+            self._passing -= entry.said is None
+            self._bytes -= entry.size
 
     def _finished(self, entries: Sequence[Entry], events: Sequence[RoomEvent]) -> None:
-        _call(partial(self._deliver, events))
+        _told(self._deliver, events)
         for entry in entries:
-            self._release(entry.stream)
+            stream = entry.stream
+            stream.busy -= 1
+            if not stream.busy:
+                self._release(stream)
         self._look_drained()
 
     def _look_drained(self) -> None:
@@ -268,9 +276,9 @@ def _nobody(events: Sequence[RoomEvent]) -> None:
     """Who is told before there is somebody."""
 
 
-def _call(callback: Callable[[], None]) -> None:
+def _told(done: Callable[[T], object], outcome: T) -> None:
     # A slip in one conversation must not end all.
     try:
-        callback()
+        done(outcome)
     except Exception:
         _log.failure("an outcome could not be told", Failure())

@@ -34,6 +34,7 @@ class Connections:
         writer: does what writes.
         now_ms: the wall clock, in milliseconds since 1970; it may step.
         free_bytes: see `disk.Disk`.
+        flush_each: see `sqlite_file.connect`.
     """
 
     def __init__(
@@ -44,8 +45,10 @@ class Connections:
         writer: Worker,
         now_ms: Callable[[], int],
         free_bytes: int,
+        flush_each: bool = True,
     ) -> None:
         self._path = path
+        self._flush_each = flush_each
         self._writer = writer
         self._reader = writer if path == MEMORY else reader
         self._spare = reader
@@ -143,7 +146,7 @@ class Connections:
     def _open_writing(self) -> None:
         if self._writing is not None:
             return
-        connection = connect(self._path, write=True)
+        connection = connect(self._path, write=True, flush_each=self._flush_each)
         try:
             if self._path == MEMORY:
                 create(connection)

@@ -52,6 +52,7 @@ class SqliteBroker:
         most_pending: how much may be accepted and not told yet; more is refused.
         most_bytes: how many bytes of payloads and senders may be.
         free_bytes: with less free on the disk, and less than 5 % of it, nothing is stored.
+        flush_each: whether each commit is flushed to the disk before it is acknowledged.
     """
 
     def __init__(
@@ -66,9 +67,15 @@ class SqliteBroker:
         most_pending: int,
         most_bytes: int,
         free_bytes: int,
+        flush_each: bool = True,
     ) -> None:
         self.connections = Connections(
-            path, reader=reader, writer=writer, now_ms=now_ms, free_bytes=free_bytes
+            path,
+            reader=reader,
+            writer=writer,
+            now_ms=now_ms,
+            free_bytes=free_bytes,
+            flush_each=flush_each,
         )
         self._lineage = Lineage(self.connections, new_epoch())
         self._commits = Commits(
@@ -129,7 +136,7 @@ class SqliteBroker:
         erases: int = 0,
     ) -> None:
         """See `Broker.publish`."""
-        said = Said(sender, message_id, payload, erases)
+        said = Said((sender.user, message_id), sender, message_id, payload, erases)
         self._accept(room, len(sender.encoded) + len(payload), done, said=said)
 
     def ephemeral(self, event: Passing, done: Done) -> None:
@@ -298,6 +305,7 @@ class SqliteBroker:
             opened = stream.begin(outcome, self._lineage.epoch_at(outcome.head))
             self._commits.append(waiting)  # before what is said from within the call that follows
             stream.opening(opened)
+        stream.busy -= 1
         self._release(stream)
 
     def _accept(
@@ -316,7 +324,6 @@ class SqliteBroker:
             self._commits.accept(Entry(stream, size, [done], said, event))
 
     def _release(self, stream: Stream) -> None:
-        stream.busy -= 1
         if stream.busy or not stream.is_closed:
             return
         if self._streams.get(stream.name) is stream:

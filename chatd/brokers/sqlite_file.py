@@ -46,7 +46,7 @@ RESTORE = (
 
 _WAIT_S = 1  # for somebody else's lock
 _WAL_BYTES = 16 * 1024 * 1024  # what is left of the WAL after a checkpoint
-_FULL = 2
+_NORMAL, _FULL = 1, 2
 
 _WORDS = {
     sqlite3.SQLITE_BUSY: "another program writes to it; end that first",
@@ -58,7 +58,7 @@ _WORDS = {
 }
 
 
-def connect(path: str, *, write: bool) -> sqlite3.Connection:
+def connect(path: str, *, write: bool, flush_each: bool = True) -> sqlite3.Connection:
     """Open a database that is there already (`check` makes it), for one thread at a time.
 
     Nothing of Python's comes between: no transaction begins by itself, and texts are bytes.
@@ -66,6 +66,8 @@ def connect(path: str, *, write: bool) -> sqlite3.Connection:
     Args:
         path: of the file; ':memory:' for a new and empty database, only to write.
         write: whether this is the one connection that writes and checkpoints; others read.
+        flush_each: whether each commit is on the disk when it is done; else with the next
+            checkpoint: a crash takes nothing, but a power cut the commits since.
 
     Raises:
         ConfigError: the file system does not do what a safe write needs.
@@ -76,7 +78,7 @@ def connect(path: str, *, write: bool) -> sqlite3.Connection:
     connection = open_raw(path, "rw" if write else "ro")
     try:
         if write:
-            _prepare_writer(connection, path)
+            _prepare_writer(connection, path, _FULL if flush_each else _NORMAL)
         else:
             connection.execute("pragma query_only = 1")
             # Two connections that checkpoint can corrupt a file (SQLite before 3.51.3).
@@ -151,13 +153,13 @@ def open_raw(path: str, mode: Literal["ro", "rw"]) -> sqlite3.Connection:
     return connection
 
 
-def _prepare_writer(connection: sqlite3.Connection, path: str) -> None:
-    """Make every commit safe against a power cut, and say so if that cannot be had."""
+def _prepare_writer(connection: sqlite3.Connection, path: str, synchronous: int = _FULL) -> None:
+    """Make every commit as safe as was asked for, and say so if that cannot be had."""
     journal = b"memory" if path == MEMORY else b"wal"
     for pragma, wanted in (
         ("journal_mode = wal", journal),
-        (f"synchronous = {_FULL}", None),
-        ("synchronous", _FULL),
+        (f"synchronous = {synchronous}", None),
+        ("synchronous", synchronous),
         (f"journal_size_limit = {_WAL_BYTES}", None),
         # What a foreign hand may have put into the schema does nothing here.
         ("trusted_schema = 0", None),

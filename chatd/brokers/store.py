@@ -11,7 +11,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from sqlite3 import Connection, IntegrityError
+
+import orjson
 
 from chatd.brokers.faults import DamagedError
 from chatd.brokers.window import WINDOW, WINDOW_MS, Window
@@ -19,6 +22,7 @@ from chatd.core.broker import BLOCK, RoomSummary
 from chatd.core.events import Message, Sender
 
 __all__ = [
+    "MOST_ROWS",
     "STEP",
     "Expired",
     "Floor",
@@ -34,6 +38,9 @@ __all__ = [
     "trim",
     "write_opening",
 ]
+
+MOST_ROWS = 2048
+"""So many rows are added at once at most: SQLite binds at most 32766 values to a statement."""
 
 STEP = 500
 """So many rows a trim takes away at once."""
@@ -134,7 +141,18 @@ _ADD_ROOMS = """
 insert or ignore into room (n, name) select value->>0, value->>1 from json_each(?)
 """
 
-_ADD = f"""
+# Each value is bound by itself: as JSON they would be escaped here and parsed there, for twice as
+# long as it takes to store them. Rows of room 0, which is none, fill a statement up.
+_ADD = """
+insert into message (room, offset, opening, time, size, user, id, sender, body)
+select * from (values {places}) where column1 > 0
+"""
+
+# Few messages erase another one. And a statement keeps what was bound to it until it is used again,
+# of which there is one for each class of numbers: larger batches go by this one, too.
+_BOUND_BYTES = 128 << 10
+
+_ADD_ANY = f"""
 insert into message (room, offset, opening, time, size, user, id, erases, sender, body)
 select {", ".join(f"value->>{field}" for field in range(10))} from json_each(?)
 """
@@ -201,11 +219,21 @@ def add(connection: Connection, rooms: Sequence[tuple[int, str]], rows: Iterable
     Args:
         connection: the writer's.
         rooms: numbers and names of those not stored before; they may stay when the rest fails.
-        rows: at least one.
+        rows: at least one, at most `MOST_ROWS`.
     """
     if rooms:
         connection.execute(_ADD_ROOMS, (_text(rooms),))
-    connection.execute(_ADD, (_text(list(rows)),))
+    values: list[int | str] = []
+    rows = list(rows)
+    if sum(row[4] for row in rows) > _BOUND_BYTES or any(row[7] for row in rows):
+        connection.execute(_ADD_ANY, (_text(rows),))
+        return
+    for room, offset, opening, time, size, user, id_, _, sender, body in rows:
+        values += (room, offset, opening, time, size, user, id_, sender, body)
+    places = _places(len(rows))
+    # No None: Python would ask it whether it wants to be something else, for longer than a row.
+    values += (0,) * (9 * (places - len(rows)))
+    connection.execute(_add_statement(places), values)
 
 
 def read_room(connection: Connection, name: str, now_ms: int) -> Room:
@@ -319,6 +347,17 @@ def expired(
     return Expired(name.decode(), upto, n)
 
 
+def _places(count: int) -> int:
+    """Round up to one of few numbers, at most an eighth above: SQLite keeps a program of each."""
+    step = 1 << max(0, (count - 1).bit_length() - 4)
+    return -(-count // step) * step
+
+
+@lru_cache(128)
+def _add_statement(places: int) -> str:
+    return _ADD.format(places=",".join(["(?,?,?,?,?,?,?,?,?)"] * places))
+
+
 def _text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
@@ -332,7 +371,7 @@ def _messages(room: str, text: bytes | None) -> Sequence[Message]:
     try:
         for place, sender, body in zip(lines, lines, lines, strict=True):
             offset, time_ms = place.split(b" ")
-            json.loads(body.decode())  # a client would lose the whole frame with this one in it
+            orjson.loads(body)  # a client would lose the whole frame with this one in it
             found.append(Message(room, Sender.decode(sender), body, int(offset), int(time_ms)))
     except (ValueError, KeyError, TypeError):
         # SQLite finds damage in how pages hang together, not in what they say.

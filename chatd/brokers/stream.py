@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from chatd.brokers.store import Floor, Room
 from chatd.brokers.window import Key, Window
@@ -14,26 +15,22 @@ from chatd.errors import Refusal
 __all__ = ["Entry", "Said", "Stream"]
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """What was published, before it has a number.
 
     Args:
+        key: what it is known by: the sender's user and the id.
         sender: who said it.
         message_id: the sender's own.
         payload: compact JSON.
         erases: offset of the message it erases; 0: none.
     """
 
+    key: Key
     sender: Sender
     message_id: str
     payload: bytes
     erases: int
-
-    @property
-    def key(self) -> Key:
-        """What it is known by."""
-        return self.sender.user, self.message_id
 
 
 @dataclass(slots=True, eq=False)

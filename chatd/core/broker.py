@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from chatd.core.events import Message, Passing, RoomEvent, Sender
 from chatd.errors import Refusal
@@ -40,8 +40,7 @@ ERASED = b'{"type":"deleted"}'
 """The payload of a message that was erased."""
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(NamedTuple):
     """A place in a room's history.
 
     Args:
@@ -66,8 +65,7 @@ class Place(Enum):
     """The epoch is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(NamedTuple):
     """A message is stored at this position.
 
     Args:

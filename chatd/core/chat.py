@@ -7,7 +7,7 @@ they are, and so does every value that is no chat.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from chatd.core.names import message_id
 from chatd.errors import BAD_REQUEST, NOT_AVAILABLE, TEXT_TOO_LONG, ChatError
@@ -15,8 +15,7 @@ from chatd.errors import BAD_REQUEST, NOT_AVAILABLE, TEXT_TOO_LONG, ChatError
 __all__ = ["Said", "judge"]
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """What becomes of a value.
 
     Args:
@@ -27,6 +26,11 @@ class Said:
     message_id: str | None
     is_signal: bool
 
+
+_NOT_TAKEN = frozenset(
+    # not yet, and only the server says the others: from a peer they would be forged
+    {"edit", "delete", "reaction"} | {"deleted", "topic", "nick", "read"}
+)
 
 _FREE = Said(None, is_signal=False)
 _SIGNAL = Said(None, is_signal=True)
@@ -49,20 +53,17 @@ def judge(value: object, payload: bytes, *, most_bytes: int, most_chars: int) ->
         raise ChatError(BAD_REQUEST)
     if not isinstance(value, dict):
         return _FREE
-    match value.get("type"):
-        case "message":
-            return Said(_message(value, most_chars), is_signal=False)
-        case "typing":
-            if not isinstance(value.get("on"), bool):
-                raise ChatError(BAD_REQUEST)
-            return _SIGNAL
-        case "edit" | "delete" | "reaction":
-            raise ChatError(NOT_AVAILABLE)
-        case "deleted" | "topic" | "nick" | "read":
-            # only the server says these; from a peer they would be forged
-            raise ChatError(NOT_AVAILABLE)
-        case _:
-            return _FREE
+    kind = value.get("type")
+    if kind == "message":
+        return Said(_message(value, most_chars), is_signal=False)
+    if kind == "typing":
+        if not isinstance(value.get("on"), bool):
+            raise ChatError(BAD_REQUEST)
+        return _SIGNAL
+    # A type may be anything, an array too.
+    if isinstance(kind, str) and kind in _NOT_TAKEN:
+        raise ChatError(NOT_AVAILABLE)
+    return _FREE
 
 
 def _message(value: Mapping[str, object], most_chars: int) -> str:

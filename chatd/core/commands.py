@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from chatd.errors import Refusal
 
@@ -110,8 +111,7 @@ class Unsubscribe:
     room: str
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(NamedTuple):
     """Say something to a room.
 
     Args:

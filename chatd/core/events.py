@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
+
+import orjson
 
 __all__ = [
     "Joined",
@@ -20,6 +23,8 @@ __all__ = [
     "compact",
     "payload",
 ]
+
+_COPIED_BYTES = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,7 @@ class Sender:
         return Sender(value["user"], value["client"], value["conn_info"]["nick"])
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """Something that was said: the stored, numbered event.
 
     Args:
@@ -59,7 +63,8 @@ class Message:
         sender: who said it.
         payload: compact JSON; see `compact`.
         offset: its place in the room, from 1, without holes.
-        time_ms: when it was numbered, milliseconds since 1970; never falls within a room.
+        time_ms: when it was numbered, milliseconds since 1970; never falls within a room,
+            unless all of it was trimmed before it was opened anew.
         erases: offset of the message whose payload is gone from now on; 0: none. Told when it is
             delivered, not when it is read back.
     """
@@ -134,8 +139,17 @@ class Unsubscribed:
 
 
 def compact(value: object) -> bytes:
-    """A JSON value as it is stored and told: UTF-8, no space, no raw newline, no raw U+0000."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    """A JSON value as it is stored and told: UTF-8, no space, no raw newline, no raw U+0000.
+
+    Raises:
+        UnicodeEncodeError: it has half a surrogate pair.
+    """
+    try:
+        encoded = orjson.dumps(value)
+    except orjson.JSONEncodeError:  # a whole number of more than 64 bits, for one
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    # It was written into up to twice the space, of which the rest becomes holes between those kept.
+    return encoded if len(encoded) < _COPIED_BYTES else bytes(memoryview(encoded))
 
 
 def payload(message_id: str, text: str) -> bytes:

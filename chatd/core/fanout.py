@@ -15,6 +15,8 @@ __all__ = ["Part", "Piece", "fan_out", "pieces"]
 
 log = Logger()
 
+_LIVE = State.LIVE  # an enumeration's own name is slow
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
@@ -51,7 +53,11 @@ def fan_out(parts: Sequence[Part]) -> None:
     """
     if len(parts) == 1:
         for member, its_pieces in _shares(parts[0]):
-            _send(member, its_pieces)
+            outbox = member.outbox
+            if len(its_pieces) == 1 and outbox.state is _LIVE:
+                outbox.put(its_pieces[0].frames)
+            else:
+                _send(member, its_pieces)
         return
     shares: dict[Outbox, list[tuple[Member, list[Piece]]]] = {}
     for part in parts:
@@ -62,7 +68,7 @@ def fan_out(parts: Sequence[Part]) -> None:
     for outbox, share in shares.items():
         every = tuple(piece for _, its_pieces in share for piece in its_pieces)
         small = sum(len(piece.frames) for piece in every) <= PIECE_BYTES
-        if small and outbox.state is State.LIVE:
+        if small and outbox.state is _LIVE:
             frames = joined.get(every)
             if frames is None:
                 frames = joined[every] = b"".join(piece.frames for piece in every)
@@ -82,10 +88,10 @@ def _shares(part: Part) -> Iterable[tuple[Member, list[Piece]]]:
             continue
         speakers = {session for _, _, session in encoded}
         for member in members:
-            me = member.sender.session
-            if member.echo or me not in speakers:
+            if member.echo or member.sender.session not in speakers:
                 yield member, for_all
             else:
+                me = member.sender.session
                 yield member, pieces((frame, before) for frame, before, by in encoded if by != me)
 
 
@@ -111,7 +117,7 @@ def _encoded(dialect: Dialect, part: Part) -> list[tuple[bytes, int, str]]:
 def _send(member: Member, its_pieces: Iterable[Piece]) -> None:
     outbox = member.outbox
     for piece in its_pieces:
-        if outbox.state is not State.LIVE:
+        if outbox.state is not _LIVE:
             member.room.miss(member, piece.before)
             return
         outbox.put(piece.frames)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from chatd.errors import BAD_REQUEST, NICK_INVALID, ROOM_INVALID, ChatError
 
@@ -27,6 +28,7 @@ _MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RESERVED = frozenset({"admin", "chatd", "moderator", "server", "system"})
 
 
+@lru_cache(1024)
 def room(name: str) -> str:
     """The form of a room's name in which rooms are compared: lower case.
 

@@ -63,6 +63,9 @@ class State(Enum):
     GONE = auto()
 
 
+_LIVE, _LAGGING, _GONE = State.LIVE, State.LAGGING, State.GONE  # an enumeration's own are slow
+
+
 class Outbox:
     """Bytes accepted for one peer and not yet taken by it.
 
@@ -98,7 +101,7 @@ class Outbox:
         self._is_held = False
         self._unsent = 0
         self._stall: Deadline | None = None
-        self.state = State.LIVE
+        self.state = _LIVE
         self.behind: dict[Member, int] = {}
         """Of each room in which the peer is behind, the last offset it was given."""
         self.awaits_block = False
@@ -107,7 +110,7 @@ class Outbox:
     @property
     def is_idle(self) -> bool:
         """Whether the peer has everything but what is on its way."""
-        return self.state is State.LIVE and not self.behind
+        return self.state is _LIVE and not self.behind
 
     def put(self, data: bytes) -> None:
         """Send frames to a peer that is live, its answers first.
@@ -122,12 +125,12 @@ class Outbox:
 
     def answer(self, frames: bytes) -> None:
         """Take an answer, to leave with the next `put` or `flush`."""
-        if self.state is not State.GONE:
+        if self.state is not _GONE:
             self._answers.append(frames)
 
     def flush(self) -> None:
         """Send the answers that wait, if the peer takes them."""
-        if self._answers and self.state is State.LIVE:
+        if self._answers and self.state is _LIVE:
             self.put(b"")
 
     def busy(self, on: bool) -> None:
@@ -137,7 +140,7 @@ class Outbox:
 
     def close(self, close: Close) -> None:
         """Say goodbye to the peer, after its answers if it takes them; it gets nothing more."""
-        if self.state is State.GONE:
+        if self.state is _GONE:
             return
         self.flush()
         self.lost()
@@ -145,34 +148,34 @@ class Outbox:
 
     def paused(self) -> None:
         """The peer is above high water. May be said again and from within `Peer.write`."""
-        if self.state is State.LIVE:
-            self.state = State.LAGGING
+        if self.state is _LIVE:
+            self.state = _LAGGING
             self._hold()
             self._watch()
 
     def drained(self) -> bool:
         """The peer has taken everything; returns whether it takes more even now."""
-        if self.state is not State.LAGGING:
+        if self.state is not _LAGGING:
             return False
         self._unwatch()
-        self.state = State.LIVE
+        self.state = _LIVE
         self.flush()
         self._feeder.catch_up(self)
-        if self.state is not State.LIVE:
+        if self.state is not _LIVE:
             return False
         self._hold()
         return True
 
     def lost(self) -> None:
         """The peer is no more, or has been told goodbye."""
-        self.state = State.GONE
+        self.state = _GONE
         self._answers.clear()
         self.behind.clear()
         self._unwatch()
         self._hold()  # or its answer to our Close would never be read
 
     def _hold(self) -> None:
-        hold = self.state is State.LAGGING or (self._is_busy and self.state is State.LIVE)
+        hold = self.state is _LAGGING or (self._is_busy and self.state is _LIVE)
         if hold is not self._is_held:
             self._is_held = hold
             self._peer.hold(hold)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from chatd.core.events import Message, Notice, RoomEvent, Sender, Unsubscribed
 from chatd.errors import Refusal
@@ -117,8 +118,7 @@ class Refused:
 Answer = Connected | Subscribed | Listed | Present | Counted | Answered | Done | Refused
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """An answer and the number of the command it belongs to."""
 
     id: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from chatd.core.broker import ERASED, Opened
@@ -68,7 +68,7 @@ def erase(rows: list[Row], offset: int) -> None:
     """
     index = offset - rows[0].message.offset if rows else -1
     if 0 <= index < len(rows):
-        rows[index] = Row(replace(rows[index].message, payload=ERASED))
+        rows[index] = Row(rows[index].message._replace(payload=ERASED))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,10 +6,10 @@ the peer meanwhile. What the commands do is `actions.py`'s business.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from twisted.logger import Logger
@@ -34,6 +34,7 @@ from chatd.errors import (
 
 __all__ = ["Action", "Conversation", "Rate", "Session", "State"]
 
+_PUBLISHED = Done("publish")
 _REFUSALS = (1, 10)  # a second, at once: beyond it a peer that asks too often is closed
 
 T = TypeVar("T")
@@ -77,6 +78,11 @@ class Rate(Enum):
     PUBLISHES = auto()
 
 
+_COMMANDS, _PUBLISHES = Rate.COMMANDS, Rate.PUBLISHES
+_CONNECTING, _ALIVE, _CLOSING = State.CONNECTING, State.LIVE, State.CLOSING
+_FLOWING, _GONE = Outgoing.LIVE, Outgoing.GONE  # an enumeration's own names are slow
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """One row of the command table.
@@ -105,11 +111,12 @@ class Session:
 
     __slots__ = (
         "_actions",
+        "_commands",
         "_goodbye",
         "_inbox",
         "_is_busy",
         "_is_working",
-        "_rates",
+        "_publishes",
         "_refusals",
         "_unanswered",
         "_using",
@@ -146,12 +153,11 @@ class Session:
         self.memberships: dict[str, Member] = {}
         """By the rooms' folded names."""
         self._actions = actions
-        self._rates = {
-            Rate.COMMANDS: Throttle(config.commands_per_s, config.commands_burst, node.seconds),
-            Rate.PUBLISHES: Throttle(config.publish_per_s, config.publish_burst, node.seconds),
-        }
+        self._commands = Throttle(config.commands_per_s, config.commands_burst, node.seconds)
+        self._publishes = Throttle(config.publish_per_s, config.publish_burst, node.seconds)
         self._refusals = Throttle(*_REFUSALS, node.seconds)
-        self._inbox: deque[Command] = deque()
+        # The next one is the last. Mostly empty, when a deque would keep ten times as much.
+        self._inbox: list[Command] = []
         self._is_busy = False
         self._is_working = False
         self._goodbye: Close | None = None
@@ -161,14 +167,14 @@ class Session:
     @property
     def state(self) -> State:
         """Where it stands; closing from the first goodbye on, whoever said it."""
-        if self._goodbye is not None or self.outbox.state is Outgoing.GONE:
-            return State.CLOSING
-        return State.CONNECTING if self.sender is None else State.LIVE
+        if self._goodbye is not None or self.outbox.state is _GONE:
+            return _CLOSING
+        return _CONNECTING if self.sender is None else _ALIVE
 
     @property
     def is_connecting(self) -> bool:
         """See `Conversation.is_connecting`."""
-        return self.state is State.CONNECTING
+        return self.state is _CONNECTING
 
     @property
     def title(self) -> str:
@@ -179,8 +185,8 @@ class Session:
 
     def receive(self, commands: Sequence[Command]) -> None:
         """See `Conversation.receive`. A door without replies shows a refusal as a close."""
-        if self.state is not State.CLOSING:
-            self._inbox.extend(commands)
+        if self.state is not _CLOSING:
+            self._inbox[:0] = commands[::-1]
             self._work()
 
     def drained(self) -> None:
@@ -228,9 +234,11 @@ class Session:
 
     def reply(self, command: Command, answer: Any) -> None:
         """Answer a command that has a number, where there are replies."""
-        number = getattr(command, "id", 0)
-        if self.dialect.has_replies and number:
-            self.outbox.answer(self.dialect.encode(Reply(number, answer)))
+        dialect = self.dialect
+        if dialect.has_replies:
+            number = getattr(command, "id", 0)
+            if number:
+                self.outbox.answer(dialect.encode(Reply(number, answer)))
 
     def refuse(self, command: Command, refusal: Refusal) -> None:
         """Answer that a command is not obeyed, or close where there are no replies."""
@@ -242,22 +250,12 @@ class Session:
     def published(self, command: Command) -> Callable[[object], None]:
         """What the broker is to tell when a message is stored, or is not."""
         self._unanswered += 1
-
-        def done(outcome: object) -> None:
-            self._unanswered -= 1
-            if isinstance(outcome, Refusal):
-                self.refuse(command, outcome)
-            else:
-                self.reply(command, Done("publish"))
-            if self.dialect.has_replies:
-                self.node.hub.answers(self.outbox)
-            self._leave()
-
-        return done
+        return partial(self._published, command)
 
     def may(self, rate: Rate, count: int = 1) -> bool:
         """Whether so much more is allowed now, which counts from then on."""
-        return self._rates[rate].take(count)
+        throttle = self._publishes if rate is _PUBLISHES else self._commands
+        return throttle.take(count)
 
     def awaits(self, command: Command, then: Callable[[T], None]) -> Callable[[T | Refusal], None]:
         """Wait for an outcome, which is to be told to what is returned.
@@ -275,8 +273,11 @@ class Session:
             self._is_busy = False
             if isinstance(outcome, Refusal):
                 self.refuse(command, outcome)
-            elif self.state is not State.CLOSING:
-                self._guarded(command, lambda: then(outcome))
+            elif self.state is not _CLOSING:
+                try:
+                    then(outcome)
+                except Exception as error:
+                    self._failed(command, error)
             if self._using is not None and not self._is_busy:
                 room, self._using = self._using, None
                 self.node.hub.release(room)
@@ -308,11 +309,22 @@ class Session:
         if self._is_working:
             return
         self._is_working = True
-        while self._inbox and not self._is_busy and self.outbox.state is Outgoing.LIVE:
-            self._run(self._inbox.popleft())
+        while self._inbox and not self._is_busy and self.outbox.state is _FLOWING:
+            self._run(self._inbox.pop())
         self._is_working = False
         self.outbox.busy(self._is_busy or self._goodbye is not None)
         self.outbox.flush()
+
+    def _published(self, command: Command, outcome: object) -> None:
+        self._unanswered -= 1
+        if isinstance(outcome, Refusal):
+            self.refuse(command, outcome)
+        else:
+            self.reply(command, _PUBLISHED)
+        if self.dialect.has_replies:
+            self.node.hub.answers(self.outbox)
+        if self._goodbye is not None:
+            self._leave()
 
     def _leave(self) -> None:
         """Say the goodbye that is due, once all that was published is answered."""
@@ -323,26 +335,28 @@ class Session:
         action = self._actions.get(type(command))
         state = self.state
         is_expected = action is not None and action.when is state
-        if state is State.CONNECTING and not is_expected:
+        if state is _CONNECTING and not is_expected:
             self.outbox.close(UNINTELLIGIBLE)
-            return
-        if not self.may(Rate.COMMANDS if action is None else action.rate):
-            self.refuse(command, TOO_MANY_REQUESTS)
-            if not self._refusals.take():
-                self._goodbye = TOO_MANY_REQUESTS.close
-                self._inbox.clear()
-                self._leave()
+        elif not self.may(_COMMANDS if action is None else action.rate):
+            self._too_many(command)
         elif action is None or not is_expected:
             self.refuse(command, BAD_REQUEST)
         else:
-            run = action.run
-            self._guarded(command, lambda: run(self, command))
+            try:
+                action.run(self, command)
+            except Exception as error:
+                self._failed(command, error)
 
-    def _guarded(self, command: Command, run: Callable[[], None]) -> None:
-        try:
-            run()
-        except ChatError as error:
+    def _too_many(self, command: Command) -> None:
+        self.refuse(command, TOO_MANY_REQUESTS)
+        if not self._refusals.take():
+            self._goodbye = TOO_MANY_REQUESTS.close
+            self._inbox.clear()
+            self._leave()
+
+    def _failed(self, command: Command, error: Exception) -> None:
+        if isinstance(error, ChatError):
             self.refuse(command, error.refusal)
-        except Exception:
+        else:
             log.failure("{command} failed", command=type(command).__name__)
             self.refuse(command, INTERNAL)

@@ -22,8 +22,9 @@ class Throttle:
         self._rate = rate
         self._burst = burst
         self._seconds = seconds
-        self._tokens = float(burst)
-        self._then = seconds()
+        # Numbers of its own only once something is taken: most buckets of a connection stay full.
+        self._tokens: float = burst
+        self._then = 0.0
 
     def take(self, count: int = 1) -> bool:
         """Take tokens; False when there are not so many.
@@ -35,7 +36,7 @@ class Throttle:
         now = self._seconds()
         gained = max(0.0, now - self._then) * self._rate
         self._then = now
-        self._tokens = min(float(self._burst), self._tokens + gained)
+        self._tokens = min(self._burst, self._tokens + gained)
         if self._tokens < count:
             return False
         self._tokens -= count

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from chatd import values
 
 __all__ = ["Access", "Refused", "own_names"]
+
+_REMEMBERED = 256  # values of a header: a server has few names, and few pages lead to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Access:
         self._allowed = frozenset(allow_origin) | ({public_url} if public_url else frozenset())
         public_host = urlsplit(public_url).hostname
         self._names = names | ({public_host} if public_host else frozenset())
+        self._own_name = lru_cache(_REMEMBERED)(self._name)
         self.ports: set[int] = set()
         """The ports chatd listens on, once it does."""
 
@@ -70,8 +74,8 @@ class Access:
         Returns:
             None when it may come in.
         """
-        name = _host_name(host or "")
-        if name is None or not self._known(name):
+        name = self._own_name(host or "")
+        if name is None:
             return Refused("host", host or "", f"--public-url http://{host or 'HOST'}")
         if origin is None or self._allows(name, origin):
             return None
@@ -79,7 +83,7 @@ class Access:
 
     def _allows(self, name: str, origin: str) -> bool:
         try:
-            page = values.origin(origin)
+            page = _page(origin)
         except ValueError:
             return False
         if page in self._allowed:
@@ -89,6 +93,11 @@ class Access:
         page_host = (parts.hostname or "").rstrip(".")
         return parts.scheme in values.DEFAULT_PORTS and page_host == name and port in self.ports
 
+    def _name(self, host: str) -> str | None:
+        """The name in a Host header, if it is one of ours."""
+        name = _host_name(host)
+        return name if name is not None and self._known(name) else None
+
     def _known(self, name: str) -> bool:
         if name in self._names:
             return True
@@ -97,6 +106,9 @@ class Access:
         except ValueError:
             return False
         return True
+
+
+_page = lru_cache(_REMEMBERED)(values.origin)
 
 
 def _host_name(host: str) -> str | None:

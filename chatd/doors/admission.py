@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import (
     IPv4Address,
     IPv6Address,
@@ -16,6 +17,8 @@ __all__ = ["RESERVE", "Admission"]
 
 RESERVE = 256
 """Descriptors kept for everything that is not a WebSocket connection."""
+
+_REMEMBERED = 1024  # addresses, of which each connection asks three times
 
 _POLITE = RESERVE // 2  # sockets beyond the limit that live long enough to be told 503
 
@@ -42,6 +45,7 @@ class Admission:
         self._open: Counter[str] = Counter()
         self._sockets_now = 0
         self._open_now = 0
+        self._key = lru_cache(_REMEMBERED)(self._origin)
 
     def arrive(self, host: str) -> bool:
         """A socket was accepted; False: close it at once, without a word."""
@@ -75,7 +79,7 @@ class Admission:
         _less(self._open, self._key(host))
         self._open_now -= 1
 
-    def _key(self, host: str) -> str:
+    def _origin(self, host: str) -> str:
         """What connections of one origin share; empty for those without a limit of their own."""
         address = _address(host)
         if address is None or address.is_loopback:

@@ -282,6 +282,11 @@ class ChatChannel(HTTPChannel):
         transport = self.transport
         self._leave()
         self.transport = None
+        # Or they would keep each other and the socket alive until somebody looks for garbage.
+        for request in self.requests:
+            request.channel = None
+        self.requests = []
+        self._networkProducer = None  # type: ignore[assignment]  # as it was before the first
         if isinstance(transport, ProtocolWrapper):  # TLS
             transport.wrappedProtocol = protocol
         else:
@@ -292,6 +297,7 @@ class ChatChannel(HTTPChannel):
         """Twisted: the socket is gone."""
         self._leave()
         super().connectionLost(reason)
+        self.transport.unregisterProducer()  # over TLS it would keep the channel
         self.site.admission.depart(self.arrived_from)
 
     def _leave(self) -> None:

@@ -2,25 +2,24 @@
 
 Autobahn parses and keeps the state of RFC 6455. What it lets a stranger do is closed here, each
 hole by one override whose docstring names it; tests/test_guards.py has a test for each that goes
-red without it. What is said over the connection is not this module's business: `websocket.py`
-fills in `judge`, `opened`, `received` and `ended`.
+red without it; those of the opening handshake are closed in `handshake.py`. What is said over the
+connection is not this module's business: `websocket.py` fills in what is marked so, here and there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from autobahn.twisted.websocket import WebSocketServerProtocol
-from autobahn.websocket.types import ConnectionDeny, ConnectionRequest
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatd.core.throttle import Throttle
 from chatd.core.wheel import Deadline
-from chatd.doors.answers import ANSWERS, MORE_HEADERS
-from chatd.doors.link import host_of, peer_name, set_no_delay
+from chatd.doors.handshake import HandshakeProtocol
+from chatd.doors.link import peer_name, set_no_delay
+from chatd.doors.reading import FrameReader, Message
 from chatd.errors import INTERNAL, LOST, POLICY, Close
 from chatd.wire.frames import BINARY
 
@@ -44,45 +43,35 @@ OPTIONS: dict[str, Any] = {
 """For `setProtocolOptions`, with the limits of size, in one call: each call sets
 `allowNullOrigin` anew."""
 
-_END_OF_HEAD = b"\r\n\r\n"
-_HEAD_BYTES = frozenset(b"\t\r\n" + bytes(range(0x20, 0x7F)))
 _LARGEST_CONTROL = 125  # RFC 6455 5.5
 _PIECES = 64  # of a frame that are kept apart; more are joined
 _LAST_FRAMES = 64  # that are read after our Close, of which the peer's should be one
 
 
-class _Mute:
-    """Autobahn's log: it repeats strangers' words, a line for each of their mistakes."""
-
-    def debug(self, *args: object, **fields: object) -> None: ...
-
-    trace = info = warn = error = debug
-
-
-class GuardedProtocol(WebSocketServerProtocol):
+class GuardedProtocol(FrameReader, HandshakeProtocol):
     """One connection, from its first byte to its last."""
 
-    log = _Mute()
+    __slots__ = (
+        "_controls",
+        "_deaf",
+        "_due",
+        "_fragments",
+        "_last_frames",
+        "_messages",
+        "_under_way",
+        "heard",
+        "lost_because",
+    )
+
     factory: Any
     transport: Any
     message_data: Any
     frame_data: Any
     localCloseReason: Any
     localCloseCode: Any
+    _transport_details: Any  # on which the bases do not agree
 
     # What the subclass fills in
-
-    def judge(self, request: ConnectionRequest, host: str) -> int:
-        """Whether a well-formed handshake from an address is accepted: 0, or a status."""
-        raise NotImplementedError
-
-    def forbidden(self, headers: Mapping[str, str]) -> bool:
-        """Whether the page or the host name is not ours, which is then logged."""
-        raise NotImplementedError
-
-    def knows(self, path: str) -> bool:
-        """Whether there is a WebSocket at a path."""
-        raise NotImplementedError
 
     def opened(self) -> None:
         """The handshake is done."""
@@ -90,6 +79,10 @@ class GuardedProtocol(WebSocketServerProtocol):
 
     def received(self, payload: bytes, binary: bool) -> None:
         """A whole message, within the limits; valid UTF-8 unless `binary`. May raise."""
+        raise NotImplementedError
+
+    def all_received(self) -> None:
+        """That was all that came at once. May raise."""
         raise NotImplementedError
 
     def code_of(self, close: Close) -> int:
@@ -131,7 +124,7 @@ class GuardedProtocol(WebSocketServerProtocol):
         self._deaf = False
         super().connectionMade()
         set_no_delay(self.transport)
-        self.expect(config.handshake_timeout_s, self._handshake_too_slow)
+        self.expect(config.handshake_timeout_s, self.handshake_too_slow)
 
     def dataReceived(self, data: bytes) -> None:
         """Twisted: bytes came.
@@ -141,82 +134,12 @@ class GuardedProtocol(WebSocketServerProtocol):
         self.heard = True
         try:
             if self.state == self.STATE_CONNECTING:
-                self._handshake_received(data)
+                self.handshake_received(data)
             elif self.state != self.STATE_CLOSED and not self._deaf:
-                self._dataReceived(data)
+                self.read(data)
         except Exception:
             log.failure("reading from {peer} failed", peer=self.who)
             self.drop()
-
-    def _handshake_received(self, data: bytes) -> None:
-        """Collect the handshake and give it to Autobahn whole.
-
-        Holes: no limit of size, and searched from its start at each packet; split into lines
-        at characters that end none; what follows is taken before it is answered.
-        """
-        most = self.factory.config.handshake_bytes
-        searched = max(0, len(self._head) - len(_END_OF_HEAD))
-        self._head += data
-        found = self._head.find(_END_OF_HEAD, searched)
-        size = found + len(_END_OF_HEAD) if found >= 0 else len(self._head)
-        if size > most:
-            self.failHandshake("handshake too large", 431)
-        elif found >= 0 and len(self._head) > size:
-            self.failHandshake("data before the handshake was answered")
-        elif found >= 0 and not _HEAD_BYTES.issuperset(self._head):
-            self.failHandshake("a byte in the handshake that belongs in none")
-        elif found >= 0:
-            head, self._head = bytes(self._head), bytearray()
-            self._dataReceived(head)
-
-    def onConnect(self, request: ConnectionRequest) -> None:
-        """Autobahn: a handshake is well formed; shall it be accepted?
-
-        Hole: the words of an exception would be sent to the peer.
-        """
-        # Asked now: behind a PROXY header it was the proxy's address until the header came.
-        address = self.transport.getPeer()
-        self.who = peer_name(address)
-        try:
-            status = self.judge(request, host_of(address))
-        except Exception:
-            log.failure("judging a handshake of {peer} failed", peer=self.who)
-            status = 500
-        if status:
-            raise ConnectionDeny(status, ANSWERS[status][1])
-
-    def failHandshake(self, reason: str, code: int = 400, responseHeaders: Any = None) -> None:
-        """Answer a handshake that fails, in our words.
-
-        Hole: Autobahn's answer repeats the request's text, and has no length.
-        """
-        if code == 426 and not self.knows(self.http_request_path):
-            code = 404
-        if code in (404, 405, 426) and self.forbidden(self.http_headers):
-            code = 403
-        if code == 404:
-            reason = f"nothing at {self.http_request_path}"
-        if code != 403:  # logged by who judged, with the flag that would allow it
-            self.factory.journal.refused(self.who, code, reason)
-        phrase, words = ANSWERS.get(code, ANSWERS[400])
-        headers = [
-            ("Server", "chatd"),
-            ("Connection", "close"),
-            ("Content-Type", "text/plain; charset=utf-8"),
-            ("Content-Length", str(len(words) + 1)),
-            *MORE_HEADERS.get(code, responseHeaders or []),
-        ]
-        lines = [f"HTTP/1.1 {code} {phrase}", *(f"{name}: {value}" for name, value in headers)]
-        self.sendData(("\r\n".join(lines) + f"\r\n\r\n{words}\n").encode("latin-1"))
-        self.dropConnection(abort=False)
-
-    def succeedHandshake(self, res: Any) -> None:
-        """Autobahn: `onConnect` agreed.
-
-        Hole: a connection that has been closed meanwhile would be opened.
-        """
-        if self.state == self.STATE_CONNECTING:
-            super().succeedHandshake(res)
 
     def onOpen(self) -> None:
         """Autobahn: the handshake is done.
@@ -280,12 +203,24 @@ class GuardedProtocol(WebSocketServerProtocol):
 
         Holes: called after our own Close too; what it raises is swallowed or kills the link.
         """
-        if self.state != self.STATE_OPEN:
-            return
+        if self.state == self.STATE_OPEN:
+            self.take([(0, payload, isBinary)])
+
+    def take(self, messages: Iterable[Message]) -> int:
+        """See `FrameReader.take`."""
+        taken = 0
         try:
-            self.received(payload, isBinary)
+            try:
+                for end, payload, binary in messages:
+                    taken = end
+                    self.received(payload, binary)
+                    if self.state != self.STATE_OPEN:
+                        break
+            finally:
+                self.all_received()
         except Exception:
             self._failed("a message")
+        return taken
 
     def onPing(self, payload: bytes) -> None:
         """Autobahn: a ping.
@@ -390,10 +325,6 @@ class GuardedProtocol(WebSocketServerProtocol):
         before = self._under_way
         self._under_way = self._messages if self.inside_message else 0
         return before != 0 and before == self._under_way
-
-    def _handshake_too_slow(self) -> None:
-        self.factory.journal.refused(self.who, 408, "handshake not finished in time")
-        self.drop()
 
     def _failed(self, doing: str) -> None:
         log.failure("{doing} of {peer} failed", doing=doing, peer=self.who)

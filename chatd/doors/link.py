@@ -90,6 +90,8 @@ class Link:
         drained: is told when the peer has taken everything.
     """
 
+    __slots__ = ("_direct", "_drained", "_goodbye", "_outbox", "_transport", "is_held", "written")
+
     def __init__(
         self,
         transport: object,
@@ -117,6 +119,10 @@ class Link:
         if self._direct:
             self._transport.bufferSize = HIGH_WATER_BYTES
 
+    def detach(self) -> None:
+        """The connection is gone: tell nothing to the outbox any more, and keep it no longer."""
+        self._outbox = None
+
     def write(self, data: bytes) -> None:
         """See `Peer.write`."""
         self.written += len(data)
@@ -131,9 +137,13 @@ class Link:
             and not out.disconnecting
             and not out._aborting
         ):
-            sent = out.writeSomeData(data)
-            if isinstance(sent, int):  # else the link is lost, which write will find out
-                data = data[sent:]
+            try:
+                sent = out.socket.send(data)
+            except OSError:  # it takes nothing now, or is lost, which `write` will find out
+                sent = 0
+            if sent == len(data):
+                return
+            data = data[sent:]
         if data:
             out.write(data)
 

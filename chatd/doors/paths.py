@@ -14,6 +14,7 @@ from chatd.core.outbox import Outbox
 from chatd.core.session import Conversation, Session
 from chatd.core.throttle import Throttle
 from chatd.wire import centrifuge, plain
+from chatd.wire.deflate import Deflated, Dialects
 
 __all__ = ["CENTRIFUGE", "GREETER", "PLAIN", "Door", "Paths", "Talk"]
 
@@ -44,14 +45,15 @@ class Door:
 
     Args:
         open: begins a conversation; from the query of the URL, the outbox for what is to be sent,
-            and who it is, for the log. It raises ChatError when the query makes no sense.
+            who it is, for the log, and whether it takes compressed frames. It raises ChatError
+            when the query makes no sense.
         message_bytes: the largest WebSocket message.
         ping: the frame that asks for a sign of life; empty: a ping of WebSocket's.
         pong_timeout_s: how long that may take.
         is_sdk: whether closes have the codes that Centrifuge clients know.
     """
 
-    open: Callable[[Query, Outbox, str], Talk]
+    open: Callable[[Query, Outbox, str, bool], Talk]
     message_bytes: int
     ping: bytes
     pong_timeout_s: int
@@ -71,7 +73,7 @@ class Paths:
         config = node.config
         self._dialect = centrifuge.Centrifuge(f"chatd {__version__}", node.new_id(), web)
 
-        def simple(open: Callable[[Query, Outbox, str], Talk]) -> Door:
+        def simple(open: Callable[[Query, Outbox, str, bool], Talk]) -> Door:
             return Door(open, config.message_bytes, b"", config.pong_timeout_s, False)
 
         self._doors = {
@@ -100,21 +102,20 @@ class Paths:
         """The door at a path that is known."""
         return self._doors[path]
 
-    def _plain(self, query: Query, outbox: Outbox, peer: str) -> Talk:
+    def _plain(self, query: Query, outbox: Outbox, peer: str, inflates: bool) -> Talk:
         enter, dialect = plain.entrance(query)
-        session = Session(
-            self._node, outbox, dialect, session_id=self._node.new_id(), actions=ACTIONS
-        )
+        session = self._session(outbox, dialect, inflates)
         session.receive([enter])
         return Talk(session, plain.decode)
 
-    def _centrifuge(self, query: Query, outbox: Outbox, peer: str) -> Talk:
-        session = Session(
-            self._node, outbox, self._dialect, session_id=self._node.new_id(), actions=ACTIONS
-        )
-        return Talk(session, centrifuge.decode)
+    def _centrifuge(self, query: Query, outbox: Outbox, peer: str, inflates: bool) -> Talk:
+        return Talk(self._session(outbox, self._dialect, inflates), centrifuge.decode)
 
-    def _greeter(self, query: Query, outbox: Outbox, peer: str) -> Talk:
+    def _session(self, outbox: Outbox, spoken: Dialects, inflates: bool) -> Session:
+        dialect = Deflated(spoken) if inflates else spoken
+        return Session(self._node, outbox, dialect, session_id=self._node.new_id(), actions=ACTIONS)
+
+    def _greeter(self, query: Query, outbox: Outbox, peer: str, inflates: bool) -> Talk:
         config = self._node.config
         messages = Throttle(config.publish_per_s, config.publish_burst, self._node.seconds)
         return Talk(Greeter(outbox, plain.Plain(), peer=peer, messages=messages), plain.decode)

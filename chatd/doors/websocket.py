@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import ceil
+from sys import intern
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from autobahn.twisted.websocket import WebSocketServerFactory
-from autobahn.websocket.types import ConnectionRequest
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from chatd.config import Config
+from chatd.core.commands import Command
 from chatd.core.outbox import Feeder, Outbox
 from chatd.core.throttle import Throttle
 from chatd.core.wheel import Wheel
@@ -27,6 +28,7 @@ from chatd.doors.access import Access
 from chatd.doors.admission import Admission
 from chatd.doors.guards import OPTIONS, GuardedProtocol
 from chatd.doors.journal import Journal
+from chatd.doors.lean import configured
 from chatd.doors.link import Link, host_of
 from chatd.doors.paths import Door, Paths, Talk
 from chatd.errors import (
@@ -37,10 +39,12 @@ from chatd.errors import (
     TOO_MANY_REQUESTS,
     ChatError,
     Close,
+    Refusal,
 )
 
 __all__ = ["ChatFactory", "ChatProtocol"]
 
+_AT_ONCE = 256  # commands, or those who ask too often would be read to the end first
 _GOODBYES = 500  # in a tick of the wheel at least, or those who come back would all come at once
 _GOODBYE_TICKS = 12  # in which everybody has been told
 
@@ -51,6 +55,18 @@ class ChatProtocol(GuardedProtocol):
     Args:
         arrived_from: the address its socket was counted under.
     """
+
+    __slots__ = (
+        "_bytes",
+        "_commands",
+        "_connect_by",
+        "_door",
+        "_link",
+        "_outbox",
+        "_talk",
+        "admitted_from",
+        "arrived_from",
+    )
 
     factory: ChatFactory
 
@@ -64,6 +80,7 @@ class ChatProtocol(GuardedProtocol):
         self._talk: Talk | None = None
         self._connect_by = 0.0
         self._bytes: Throttle
+        self._commands: list[Command] | None = None  # of what came at once, or nothing
 
     def connectionMade(self) -> None:
         """Twisted: a socket is there, on our own port or handed over by the site."""
@@ -74,13 +91,18 @@ class ChatProtocol(GuardedProtocol):
         """Twisted: the socket is gone."""
         super().connectionLost(reason)
         self.factory.forget(self)
+        if self._link is not None:
+            self._link.detach()
+        self.transport.unregisterProducer()  # over TLS it would keep the link
+        # Or all of them would hold each other until somebody looks for garbage, which is seldom.
+        self._link = self._outbox = self._talk = None
 
-    def judge(self, request: ConnectionRequest, host: str) -> int:
-        """See `GuardedProtocol.judge`."""
+    def judge(self, headers: Mapping[str, str], path: str, host: str) -> int:
+        """See `HandshakeProtocol.judge`."""
         factory = self.factory
-        if self.forbidden(request.headers):
+        if self.forbidden(headers):
             return 403
-        if not self.knows(request.path):
+        if not self.knows(path):
             return 404
         if factory.closing or not factory.admission.enter(host):
             return 503
@@ -88,14 +110,14 @@ class ChatProtocol(GuardedProtocol):
         return 0
 
     def forbidden(self, headers: Mapping[str, str]) -> bool:
-        """See `GuardedProtocol.forbidden`."""
+        """See `HandshakeProtocol.forbidden`."""
         refused = self.factory.access.refuse(headers.get("host"), headers.get("origin"))
         if refused is not None:
             self.factory.journal.forbidden(self.who, refused)
         return refused is not None
 
     def knows(self, path: str) -> bool:
-        """See `GuardedProtocol.knows`."""
+        """See `HandshakeProtocol.knows`."""
         return path in self.factory.paths
 
     def opened(self) -> None:
@@ -104,15 +126,15 @@ class ChatProtocol(GuardedProtocol):
         self._bytes = Throttle(
             config.received_bytes_per_s, config.received_bytes_burst, self.factory.reactor.seconds
         )
-        self._link = Link(self.transport, self.say_goodbye, self._drained)
+        link = self._linked()
         self._outbox = Outbox(
-            self._link,
+            link,
             self.factory.wheel,
             self.factory.feeder,
             stall_timeout_s=config.stall_timeout_s,
         )
-        self._link.attach(self._outbox)
-        path = self.http_request_path
+        link.attach(self._outbox)
+        path = self.http_request_path = intern(self.http_request_path)
         door = self._door = self.factory.paths[path]
         self.maxMessagePayloadSize = door.message_bytes
         self._connect_by = self.factory.reactor.seconds() + config.connect_timeout_s
@@ -121,24 +143,45 @@ class ChatProtocol(GuardedProtocol):
         try:
             # Autobahn's own parsing takes "?room=" for no room at all.
             query = parse_qs(urlsplit(self.http_request_uri).query, keep_blank_values=True)
-            self._talk = door.open(query, self._outbox, self.who)
+            self._talk = door.open(query, self._outbox, self.who, self.terms is not None)
         except ChatError as error:
             self._outbox.close(error.refusal.close)
         self.factory.journal.opened(self.who, path, self._title)
+
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """Autobahn: send bytes. The original's way is queued for the reactor's next turn."""
+        self._linked().write(data)
 
     def received(self, payload: bytes, binary: bool) -> None:
         """See `GuardedProtocol.received`."""
         if self._talk is None or self._outbox is None:
             return
         if not self._bytes.take(len(payload)):  # before they are parsed, which is what costs
-            self._outbox.close(TOO_MANY_REQUESTS.close)
+            self._refused(TOO_MANY_REQUESTS)
             return
         try:
             commands = self._talk.decode(payload, binary)
         except ChatError as error:
-            self._outbox.close(error.refusal.close)
+            self._refused(error.refusal)
             return
-        self._talk.conversation.receive(commands)
+        if self._commands is None:
+            self._commands = list(commands)
+        else:
+            self._commands += commands
+        if len(self._commands) >= _AT_ONCE:
+            self.all_received()
+
+    def all_received(self) -> None:
+        """See `GuardedProtocol.all_received`."""
+        commands, self._commands = self._commands, None
+        if commands is not None and self._talk is not None:
+            self._talk.conversation.receive(commands)
+
+    def _refused(self, refusal: Refusal) -> None:
+        """Close, but obey first what came before."""
+        self.all_received()
+        if self._outbox is not None:
+            self._outbox.close(refusal.close)
 
     def code_of(self, close: Close) -> int:
         """See `GuardedProtocol.code_of`."""
@@ -188,6 +231,11 @@ class ChatProtocol(GuardedProtocol):
         else:
             self.drop()
 
+    def _linked(self) -> Link:
+        if self._link is None:
+            self._link = Link(self.transport, self.say_goodbye, self._drained)
+        return self._link
+
     def _drained(self) -> None:
         if self._talk is not None:
             self._talk.conversation.drained()
@@ -205,11 +253,11 @@ class ChatProtocol(GuardedProtocol):
             self.offended()
         elif self._owes_pongs():
             self.heard = False
-            taken = self._link.written - self._link.unsent()
             if self._door.ping:
                 self._outbox.put(self._door.ping)
             else:
                 self.sendPing()
+            taken = self._link.written - self._link.unsent()
             self.expect(self._door.pong_timeout_s, lambda: self._pong_due(taken))
         else:
             if self._door.ping:
@@ -279,6 +327,7 @@ class ChatFactory(WebSocketServerFactory):
             maxMessagePayloadSize=config.message_bytes,
             **OPTIONS,
         )
+        self._protocol = configured(ChatProtocol, self)
 
     def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """Twisted: a socket came to our own port; None closes it."""
@@ -293,7 +342,7 @@ class ChatFactory(WebSocketServerFactory):
         Args:
             host: the address it was counted under.
         """
-        protocol = ChatProtocol(host)
+        protocol = self._protocol(host)
         protocol.factory = self
         return protocol
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache, lru_cache
 from typing import ClassVar
 
 from chatd.core.events import Joined, Left, Message, Sender, Signal, Unsubscribed, compact
@@ -65,12 +66,14 @@ class Centrifuge:
 
     def of_room(self, name: str, *, join_leave: bool) -> Channel:
         """What a member of a room is told in; see `Channel`."""
-        return Channel(name, join_leave)
+        return _channel(name, join_leave)
 
     def encode(self, event: Told) -> bytes:
         """One frame; nothing for what is told to rooms or said in words."""
         if isinstance(event, Reply):
-            return frame(TEXT, b'{"id":%d,%b}' % (event.id, self._answer(event)))
+            answer = event.answer
+            told = _done(answer.command) if type(answer) is Done else self._answer(event)
+            return frame(TEXT, b'{"id":%d,%b}' % (event.id, told))
         if isinstance(event, Unsubscribed):
             told = compact({"code": event.code, "reason": event.reason})
             return _push(compact(event.room), b"unsubscribe", told)
@@ -97,7 +100,7 @@ class Centrifuge:
             case Answered():
                 return _named("rpc", {"data": answer.value})
             case Done():
-                return _named(answer.command, {})
+                return _done(answer.command)
         refusal = answer.refusal
         error = {"code": refusal.code, "message": refusal.words, "temporary": refusal.temporary}
         return _named("error", _worth_telling(error))
@@ -146,12 +149,13 @@ class Channel:
 
     def of_room(self, name: str, *, join_leave: bool) -> Channel:
         """The same for another room."""
-        return Channel(name, join_leave)
+        return _channel(name, join_leave)
 
     def encode(self, event: Told) -> bytes:
         """One frame; nothing for what plain connections tell each other, or one peer is told."""
         if isinstance(event, Message):
-            return _push(self._spelled, b"pub", _publication(event))
+            message = b'{"push":{"channel":%b,"pub":%b}}' % (self._spelled, _publication(event))
+            return frame(TEXT, message)
         if isinstance(event, Signal):
             told = b'{"data":%b,"info":%b}' % (event.payload, event.sender.encoded)
             return _push(self._spelled, b"pub", told)
@@ -161,8 +165,17 @@ class Channel:
         return b""
 
 
+# Most members of a room spell it alike: they have one of these, not one each.
+_channel = lru_cache(maxsize=1024)(Channel)
+
+
 def _push(room: bytes, kind: bytes, told: bytes) -> bytes:
     return frame(TEXT, b'{"push":{"channel":%b,"%b":%b}}' % (room, kind, told))
+
+
+@cache
+def _done(command: str) -> bytes:
+    return _named(command, {})
 
 
 def _named(name: str, value: Mapping[str, object]) -> bytes:
@@ -188,11 +201,11 @@ def _subscribed(answer: Subscribed) -> Mapping[str, object]:
 
 
 def _publication(message: Message) -> bytes:
-    time = message.time_ms
+    _, sender, payload, offset, time, _ = message
     return b'{"data":%b,"info":%b,"offset":%d,"time":%d,"tags":{"time":"%d"}}' % (
-        message.payload,
-        message.sender.encoded,
-        message.offset,
+        payload,
+        sender.encoded,
+        offset,
         time,
         time,
     )

@@ -40,6 +40,8 @@ LINES = 1000
 PAGE = 500
 """How many messages a page of history has at most."""
 
+_PONG = Ignored()
+
 _LARGEST_ID = (1 << 32) - 1
 _LARGEST_OFFSET = (1 << 63) - 1  # what a store can count to
 
@@ -71,21 +73,19 @@ def decode(data: bytes, binary: bool) -> Sequence[Command]:
             UTF-8 or has more than `LINES` lines, or one is no JSON object or has no number under
             which it could be answered.
     """
+    if data == b"{}" and not binary:
+        return [_PONG]
     if binary or data.count(b"\n") >= LINES:
         raise ChatError(BAD_REQUEST)
-    try:
-        lines = data.decode().split("\n")
-    except UnicodeDecodeError:
-        raise ChatError(BAD_REQUEST) from None
-    read = [_command(line) for line in lines if line and not line.isspace()]
+    read = [_command(line) for line in data.split(b"\n") if line and not line.isspace()]
     return read or [Ignored()]
 
 
-def _command(line: str) -> Command:
+def _command(line: bytes) -> Command:
     try:
         value = parse(line, DEPTH + 2)  # a message is two levels down in its command
     except JsonError:
-        return Strange(_number_in(line), BAD_REQUEST)
+        return _strange(line)
     if not isinstance(value, dict):
         raise ChatError(BAD_REQUEST)
     named = value.keys() & _NAMES
@@ -111,16 +111,16 @@ def _number(value: object) -> int:
     raise ChatError(BAD_REQUEST)
 
 
-def _number_in(line: str) -> int:
+def _strange(line: bytes) -> Command:
     """Find the number of a command in JSON that is not strict."""
     try:
-        pairs: object = _LENIENT.decode(line)
+        pairs: object = _LENIENT.decode(line.decode())
     except (ValueError, RecursionError):
         raise ChatError(BAD_REQUEST) from None
     numbers = [value for key, value in pairs if key == "id"] if isinstance(pairs, tuple) else []
     if len(numbers) != 1:  # of two, nobody knows which the peer waits for
         raise ChatError(BAD_REQUEST)
-    return _number(numbers[0])
+    return Strange(_number(numbers[0]), BAD_REQUEST)
 
 
 # Python's own reading, but an object is a tuple of all its pairs, and of a long number only so

@@ -6,10 +6,11 @@ other JSON its JSON. There are no replies; a refusal is a close.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
+
+import orjson
 
 from chatd.core.commands import Command, Enter, Say, Send
 from chatd.core.events import Message, Notice, Relay
@@ -56,7 +57,7 @@ class Plain:
 
 def _said(payload: bytes) -> bytes | None:
     """What a message says; None when it was erased."""
-    match json.loads(payload):
+    match orjson.loads(payload):
         case {"type": "message", "text": str(text)}:
             return text.encode()
         case {"type": "deleted", **others} if not others:

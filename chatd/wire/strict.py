@@ -3,6 +3,10 @@
 Python's own reader also takes `NaN`, keeps one of two equal keys, lets half a surrogate pair
 through and reads numbers that another reader has as infinite. What `parse` lets through can be
 written with `core.events.compact` and then reads back equal, everywhere.
+
+Most texts come as orjson would write them. That one reads back as it was written shows that it is
+strict: a key that is there twice, a number that is none or too long, white space: all of them
+change on the way. Only the others are read by Python's reader, which takes ten times as long.
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ import json
 import math
 import re
 from typing import Never
+
+import orjson
 
 from chatd.core.events import compact
 
@@ -31,31 +37,47 @@ class JsonError(ValueError):
     """A text is not strict JSON; `str()` says why, without anything of the text."""
 
 
-def parse(text: str, depth: int = DEPTH) -> object:
+def parse(text: bytes, depth: int = DEPTH) -> object:
     """Read a JSON value: dict, list, str, int, float, bool or None.
 
     Args:
-        text: one value, with white space around it at most.
+        text: one value as UTF-8, with white space around it at most.
         depth: how many arrays and objects may be within each other.
 
     Raises:
-        JsonError: it is not JSON, or two keys of an object are equal, or a number is not finite
-            or a whole one longer than `DIGITS`, or it has half a surrogate pair, raw or escaped,
-            or it is nested too deeply.
+        JsonError: it is not UTF-8 or not JSON, or two keys of an object are equal, or a number is
+            not finite or a whole one longer than `DIGITS`, or it has half a surrogate pair, or it
+            is nested too deeply.
     """
     # what this counts in strings only costs the closer look
-    if text.count("[") + text.count("{") > depth and _is_deeper(text, depth):
+    if text.count(b"[") + text.count(b"{") > depth and _is_deeper(_decoded(text), depth):
         raise JsonError("nested too deeply")
+    try:
+        value: object = orjson.loads(text)
+        if orjson.dumps(value) == text:
+            return value
+    except orjson.JSONDecodeError:
+        pass  # as are texts that Python's reader takes, such as those with half a pair
+    return _parse(_decoded(text))
+
+
+def _decoded(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise JsonError("not UTF-8") from None
+
+
+def _parse(text: str) -> object:
     try:
         value: object = _DECODER.decode(text)
     except json.JSONDecodeError:
         raise JsonError("not JSON") from None
-    try:
-        text.encode()
-        if "\\ud" in text or "\\uD" in text:
+    if "\\ud" in text or "\\uD" in text:
+        try:
             compact(value)
-    except UnicodeEncodeError:
-        raise JsonError("half a surrogate pair") from None
+        except UnicodeEncodeError:
+            raise JsonError("half a surrogate pair") from None
     return value
 
 

@@ -81,6 +81,17 @@ def test_two_windows(windows: Windows, daemon: Daemon) -> None:
         expect(page.locator("#error")).to_be_hidden()
 
 
+def test_compressed(windows: Windows) -> None:
+    """With compression, which browsers always offer, a long text is read as it was said."""
+    with running(env={"CHATD_LISTEN_COMPRESSION": "yes"}) as daemon:
+        one, two = joined(windows, daemon), joined(windows, daemon)
+        long = "It was the best of times, zażółć 🎈. " * 80
+        for words in (long.strip(), "short"):
+            say(one, words)
+            expect(rows(one).last).to_have_text(words)
+            expect(rows(two).last).to_have_text(words)
+
+
 def test_other_programs(windows: Windows, daemon: Daemon) -> None:
     """A program on the WebSocket port and the page are in the same room; bytes are named."""
     page = joined(windows, daemon)

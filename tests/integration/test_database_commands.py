@@ -26,7 +26,7 @@ from tests.support.sdk import JsonClient, chat, read_all
 
 TIMEOUT_S = 60
 ROOM = "lobby"
-LARGE = 150_000  # messages of 1 kB: a backup takes long enough to be caught at it
+LARGE = 75_000  # messages of 1 kB: a backup takes long enough to be caught at it
 
 WRITER = """
 import sys

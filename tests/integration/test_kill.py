@@ -12,6 +12,8 @@ import statistics
 import threading
 from collections.abc import Iterator
 
+import pytest
+
 from tests.support.client import GoneError
 from tests.support.daemon import until
 from tests.support.lives import Lives, lives
@@ -117,13 +119,14 @@ def one_round(some: Lives, publishers: list[Publisher], acks: int) -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
-def test_kill() -> None:
+@pytest.mark.parametrize("durability", ["full", "normal"])
+def test_kill(durability: str) -> None:
     """Nothing acknowledged is missing, nothing is there twice, and no place is empty."""
     random_ = random.Random(SEED)
     publishers = [Publisher(f"p{n}", random.Random(random_.random())) for n in range(PUBLISHERS)]
     history: list[Json] = []
     seen: dict[tuple[str, str], int] = {}
-    with lives() as some:
+    with lives({"CHATD_STORAGE_DURABILITY": durability}) as some:
         for each in publishers:
             each.connect(some.ws)
         for number in range(ROUNDS):

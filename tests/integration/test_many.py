@@ -37,6 +37,8 @@ def test_half_of_many_vanish() -> None:
         for number, client in enumerate(rest):
             assert client.goodbye(1000) == (1000, ""), number
         until(lambda: daemon.descriptors() == before, "all descriptors")
+        # a line is written after its descriptor is free
+        until(lambda: daemon.log().count(" closed ") >= MANY, "a line for each who left")
         log = daemon.log()
         assert log.count(" opened ") == MANY + 1
         assert log.count(" closed ") == MANY

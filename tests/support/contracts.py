@@ -704,7 +704,8 @@ class BrokerContract(Case):
                 [each for each in expected.told if each not in model.unheard],
             )
             times = [message.time_ms for message in told.messages(room)]
-            self.assertEqual(times, sorted(times))
+            if not expected.trims:  # of a room that was emptied and opened anew no time is known
+                self.assertEqual(times, sorted(times))
             head, found = len(expected.stored), []
             self.assertEqual(self.page(broker, head, head + 9, room), [])
             last = expected.floor

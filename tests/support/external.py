@@ -1,4 +1,4 @@
-"""Programs that the tests use and the project cannot bring: Chromium, Node.
+"""Programs that the tests use and the project cannot bring: Chromium, Node, a C compiler, strace.
 
 A missing one is skipped loudly on somebody's own machine and is a failure with `CI=true`.
 """
@@ -9,12 +9,14 @@ import os
 import shutil
 from unittest import SkipTest
 
-APT_LINE = "sudo apt install chromium nodejs npm"
+APT_LINE = "sudo apt install chromium gcc libc6-dev nodejs npm strace"
 
 _NAMES = {
+    "cc": ("cc", "gcc", "clang"),
     "chromium": ("chromium", "chromium-browser", "google-chrome"),
     "node": ("node", "nodejs"),
     "npm": ("npm",),
+    "strace": ("strace",),
 }
 
 
@@ -22,7 +24,7 @@ def external(program: str) -> str:
     """Say where a program is.
 
     Args:
-        program: `chromium`, `node` or `npm`.
+        program: `cc`, `chromium`, `node`, `npm` or `strace`.
 
     Returns:
         Its path.

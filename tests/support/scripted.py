@@ -118,7 +118,7 @@ class ScriptedBroker:
                 ack = Ack(Position(EPOCH, offset), duplicate=not is_new)
                 outcomes.append(partial(each.done, ack))
                 if is_new:
-                    events.append(replace(each.message, offset=offset))
+                    events.append(each.message._replace(offset=offset))
         if outcomes:
             self.is_up = refusal is None
         for outcome in outcomes:
@@ -343,9 +343,9 @@ class ScriptedBroker:
             return self._acked[key], False
         stored = self._stored.setdefault(message.room, [])
         offset = self._acked[key] = len(stored) + 1
-        stored.append(replace(message, offset=offset, erases=0))
+        stored.append(message._replace(offset=offset, erases=0))
         if message.erases:
-            stored[message.erases - 1] = replace(stored[message.erases - 1], payload=ERASED)
+            stored[message.erases - 1] = stored[message.erases - 1]._replace(payload=ERASED)
         return offset, True
 
     def _between(self, room: str, after: int, upto: int) -> list[Message]:

@@ -13,8 +13,9 @@ from contextlib import closing
 
 from chatd.brokers import store
 from chatd.brokers.database import check
+from chatd.brokers.schema import key
 from chatd.brokers.sqlite_file import connect
-from chatd.core.events import Sender
+from chatd.core.events import Kind, Sender
 
 _STEP = 20_000
 _APART_MS = 100
@@ -31,7 +32,8 @@ def _rows(
         body = f'{{"type":"message","id":"{said}","text":"{_TEXT}"}}'
         time_ms = now_ms - (newest - offset) * _APART_MS
         size = len(senders[number]) + len(body)
-        yield 1, offset, 1, time_ms, size, f"user{number}", said, None, senders[number], body
+        place, user = key(1, offset), f"user{number}"
+        yield place, 1, time_ms, size, Kind.MESSAGE, None, user, said, senders[number], body
 
 
 def _main(path: str, room: str, messages: int) -> None:

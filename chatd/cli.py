@@ -16,6 +16,10 @@ Commands:
   serve     run the daemon in the foreground; the command when none is given
   backup    copy the database, while the daemon runs or not
   verify    look through the database or a backup
+  user      make, change, remove and list accounts
+  token     make a link with which somebody signs in as a moderator, once
+  audit     tell what moderators and operators did
+  reindex   make the index of words, which searches use, anew
 
 Options:
   --help       this text; chatd COMMAND --help lists the options of a command
@@ -26,6 +30,8 @@ Examples:
   chatd serve --ws tcp:1919 --web tcp:1920    for everybody on the LAN
   chatd serve --logger chatd.logs.json_lines  log as JSON lines
   chatd backup chat-monday.sqlite3            a copy of the database
+  chatd token --moderator                     a link for the first moderator
+  chatd user add ann                          somebody who signs in with a password
   twistd chatd                                as a daemon, log in ./twistd.log
 """
 
@@ -52,6 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from chatd.commands import COMMANDS
 
         COMMANDS[words[0]](words[1:])
+    elif words[0] in ("user", "token", "audit", "reindex"):
+        from chatd import operator
+
+        operator.COMMANDS[words[0]](words[1:])
     else:
         raise _ended(2, f"chatd: unknown command {words[0]!r}; see chatd --help")
 

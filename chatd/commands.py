@@ -1,4 +1,4 @@
-"""`chatd backup` and `chatd verify`: the database from the shell, while the daemon runs or not."""
+"""`chatd backup` and `chatd verify`, while the daemon runs or not; and what all commands share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from getopt import GetoptError, gnu_getopt
 from types import FrameType
@@ -15,16 +15,27 @@ from typing import TextIO
 from chatd.brokers.backup import backup
 from chatd.brokers.sqlite_file import MEMORY
 from chatd.brokers.verify import verify
-from chatd.config import load
+from chatd.config import Config, load
 from chatd.errors import ConfigError
 
-__all__ = ["COMMANDS", "Meter"]
+__all__ = [
+    "COMMANDS",
+    "OPTIONS",
+    "Meter",
+    "complain",
+    "metered",
+    "parsed",
+    "run",
+    "say",
+    "settings",
+]
 
-_OPTIONS = """\
+OPTIONS = """\
   --database PATH    the database; default: what the daemon would use
   --config FILE      read settings from this TOML file, as the daemon does
   --help             this text
 """
+"""Options that every command takes, for its help."""
 
 _BACKUP = f"""\
 Usage: chatd backup [options] FILE
@@ -34,7 +45,7 @@ readable by you alone.
 
 Options:
   --force            overwrite FILE
-{_OPTIONS}
+{OPTIONS}
 Status: 0 when the copy is whole and on the disk, 1 when it cannot be made, 2 for a wrong option.
 
 Examples:
@@ -52,7 +63,7 @@ Look through a database or a backup: is the file sound, is no message missing, i
 says? Nothing is changed; the daemon may run. Without FILE: the database.
 
 Options:
-{_OPTIONS}
+{OPTIONS}
 Status: 0 when all is well, 1 when it is not or cannot be read, 2 for a wrong option.
 
 Examples:
@@ -100,53 +111,72 @@ class Meter:
 
 def _backup(words: Sequence[str]) -> int:
     """Copy the database; returns the status."""
-    said, files = _parsed(_BACKUP, words, "force")
+    said, files = parsed(_BACKUP, words, "force")
     if len(files) != 1:
         raise GetoptError("give one FILE to copy to")
     folder = os.path.dirname(files[0])
     if folder and not os.path.isdir(folder):
         raise ConfigError(f"{files[0]!r}: there is no folder {folder!r}")
-    with _ended_by(_stop, signal.SIGTERM, signal.SIGHUP), _metered("copying") as meter:
+    with _ended_by(_stop, signal.SIGTERM, signal.SIGHUP), metered("copying") as meter:
         size = backup(_database(said), files[0], meter, overwrite="force" in said)
-    _say(f"copied to {files[0]!r}: {_size(size)}")
+    say(f"copied to {files[0]!r}: {_size(size)}")
     return 0
 
 
 def _verify(words: Sequence[str]) -> int:
     """Look through a database; returns the status."""
-    said, files = _parsed(_VERIFY, words)
+    said, files = parsed(_VERIFY, words)
     if len(files) > 1:
         raise GetoptError("give one FILE at most")
     if files and "database" in said:
         raise GetoptError("give a FILE or --database, not both")
     # SQLite looks at a large file in one call, which no exception of ours would end; a signal
     # does, and there is nothing to tidy up.
-    with _ended_by(signal.SIG_DFL, signal.SIGINT), _metered("looking through") as meter:
+    with _ended_by(signal.SIG_DFL, signal.SIGINT), metered("looking through") as meter:
         path = files[0] if files else _database(said)
         report = verify(path, meter)
     for problem in report.problems:
-        _say(f"{path!r}: {problem}")
+        say(f"{path!r}: {problem}")
     if report.more:
-        _say(f"{path!r}: and {report.more} more problem{'s' * (report.more > 1)}")
+        say(f"{path!r}: and {report.more} more problem{'s' * (report.more > 1)}")
     if report.looked:
-        _say(
+        say(
             f"{path!r}: rooms {report.rooms}, messages {report.messages}, records "
             f"{report.records}, openings {report.openings}"
         )
     elif not report.problems:
-        _say(f"{path!r} is of the older version {report.version}: only the file was looked at")
-    _say("not in order" if report.problems else "in order")
+        say(f"{path!r} is of the older version {report.version}: only the file was looked at")
+    say("not in order" if report.problems else "in order")
     return 1 if report.problems else 0
 
 
-def _run(name: str, command: Callable[[Sequence[str]], int], words: Sequence[str]) -> None:
+def run(name: str, command: Callable[[Sequence[str]], int], words: Sequence[str]) -> None:
+    """Run a command, so that whatever is wrong is one line.
+
+    Args:
+        name: of the command.
+        command: takes its words and returns its status.
+        words: after the name.
+
+    Raises:
+        SystemExit: unless its status is 0.
+    """
     try:
-        status = command(words)
+        try:
+            status = command(words)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # As with `| head`. What is left would be written, and fail, once more at the end.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        raise SystemExit(128 + signal.SIGPIPE) from None
     except GetoptError as error:
-        _complain(f"chatd {name}: {error.msg}; see chatd {name} --help")
+        complain(f"chatd {name}: {error.msg}; see chatd {name} --help")
         raise SystemExit(2) from None
     except ConfigError as error:
-        _complain(f"chatd {name}: {error}")
+        complain(f"chatd {name}: {error}")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         raise SystemExit(128 + signal.SIGINT) from None
@@ -155,41 +185,65 @@ def _run(name: str, command: Callable[[Sequence[str]], int], words: Sequence[str
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
-    "backup": lambda words: _run("backup", _backup, words),
-    "verify": lambda words: _run("verify", _verify, words),
+    "backup": lambda words: run("backup", _backup, words),
+    "verify": lambda words: run("verify", _verify, words),
 }
 """By name: take the words after the name; SystemExit ends them, but for status 0."""
 
 
-def _parsed(text: str, words: Sequence[str], *switches: str) -> tuple[dict[str, str], list[str]]:
-    """Part options from file names; `--help` ends it.
+def parsed(
+    text: str, words: Sequence[str], *named: str, short: str = ""
+) -> tuple[dict[str, str], list[str]]:
+    """Part options from other words; `--help` ends it.
+
+    Args:
+        text: the help.
+        words: of the command.
+        named: its long options, with `=` at the end of one that takes a value.
+        short: its short options, likewise with `:`.
+
+    Returns:
+        The options, without dashes, and the other words.
 
     Raises:
         GetoptError: an unknown option.
     """
-    options, files = gnu_getopt(list(words), "h", ["help", "database=", "config=", *switches])
+    options, rest = gnu_getopt(list(words), f"h{short}", ["help", "database=", "config=", *named])
     said = {name.lstrip("-"): value for name, value in options}
     if "help" in said or "h" in said:
-        _say(text.rstrip())
+        say(text.rstrip())
         raise SystemExit(0)
-    return said, files
+    return said, rest
 
 
-def _database(said: dict[str, str]) -> str:
-    """The path of the database that the daemon would use, given these options.
+def settings(said: Mapping[str, str], *, memory: str) -> Config:
+    """Read what the daemon would be told, given these options.
+
+    Args:
+        said: `database`, `public-url` and `config` of these; each may be missing.
+        memory: what is wrong with a database in memory.
 
     Raises:
-        ConfigError: the settings make no sense, or it is in memory.
+        ConfigError: the settings make no sense, or the database is in memory.
     """
-    flags = {"database": said["database"]} if "database" in said else {}
+    flags = {
+        name: said[flag]
+        for flag, name in (("database", "database"), ("public-url", "public_url"))
+        if flag in said
+    }
     config = load(flags, os.environ, said.get("config"))
     if config.database == MEMORY:
-        raise ConfigError(f"{config.where('database')}: a database in memory is in no file")
-    return config.database
+        raise ConfigError(f"{config.where('database')}: {memory}")
+    return config
+
+
+def _database(said: Mapping[str, str]) -> str:
+    return settings(said, memory="a database in memory is in no file").database
 
 
 @contextmanager
-def _metered(words: str) -> Iterator[Meter]:
+def metered(words: str) -> Iterator[Meter]:
+    """Show on standard error how far something is, while it goes on."""
     meter = Meter(words, sys.stderr, time.monotonic)
     try:
         yield meter
@@ -217,10 +271,12 @@ def _size(size: int) -> str:
     return f"{size / (1 << 20):.1f} MiB" if size >= 1 << 20 else f"{-(-size // 1024)} KiB"
 
 
-def _say(words: str) -> None:
+def say(words: str) -> None:
+    """Print a line of the answer."""
     print(words)  # noqa: T201  # the answer to a command
 
 
-def _complain(words: str) -> None:
+def complain(words: str) -> None:
+    """Print a line about what is wrong, whatever is in it."""
     line = words if words.isprintable() else repr(words)
     print(line, file=sys.stderr)  # noqa: T201  # the answer to a command

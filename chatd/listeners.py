@@ -163,6 +163,15 @@ class Listeners:
         numbers = [getattr(port.getHost(), "port", None) for _, port in self.ports]
         return [number for number in numbers if number is not None]
 
+    def hold(self, on: bool) -> None:
+        """Have the kernel keep those who come waiting, or go on to accept them."""
+        for _, port in self.ports:
+            if isinstance(port, Port):
+                if on:
+                    port.stopReading()
+                else:
+                    port.startReading()
+
     def abandon(self) -> None:
         """Listen nowhere, when the reactor will never run: leave no Unix socket behind."""
         ports, self.ports = self.ports, []

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from chatd.errors import ConfigError
 
-__all__ = ["LENGTH", "load"]
+__all__ = ["LENGTH", "load", "read"]
 
 LENGTH = 32
 """Bytes of a secret."""
@@ -50,6 +50,24 @@ def load(database: str, *, is_new: bool) -> bytes:
                     path=path,
                 )
         return _read(path)
+    except OSError as error:
+        raise ConfigError(f"{path!r}: {error.strerror}") from None
+
+
+def read(database: str) -> bytes:
+    """Read the secret of a database in a file; any process may.
+
+    Args:
+        database: path of the database.
+
+    Raises:
+        ConfigError: it is not there, others may read it, it is not whole, or it cannot be read.
+    """
+    path = f"{os.path.realpath(database)}.secret"
+    try:
+        return _read(path)
+    except FileNotFoundError:
+        raise ConfigError(f"{path!r} is not there; chatd makes it when it starts") from None
     except OSError as error:
         raise ConfigError(f"{path!r}: {error.strerror}") from None
 

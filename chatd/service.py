@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import time
 from collections.abc import Callable
@@ -15,32 +14,41 @@ from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from chatd import __version__, secret
+from chatd import __version__, tokens
 from chatd.brokers import database
+from chatd.brokers.archive import SqliteArchive
 from chatd.brokers.database import Lock
+from chatd.brokers.indexer import Indexer
 from chatd.brokers.records import SqliteRecords
 from chatd.brokers.retention import Retention
+from chatd.brokers.scrub import Scrub
 from chatd.brokers.sqlite import SqliteBroker
 from chatd.brokers.worker import ThreadWorker, Worker
 from chatd.config import Config
+from chatd.core.audit import Audit
+from chatd.core.auth import Gate, Verifier
+from chatd.core.bans import Bans
 from chatd.core.feed import Feed
 from chatd.core.guests import Guests
 from chatd.core.hub import Hub
+from chatd.core.invites import Invites
 from chatd.core.nicks import Nicks
 from chatd.core.node import Node
+from chatd.core.profiles import Profiles
 from chatd.core.throttle import Throttle
 from chatd.core.wheel import TICK_S, Wheel
 from chatd.doors import assets
 from chatd.doors.access import Access, own_names
-from chatd.doors.admission import RESERVE, Admission
+from chatd.doors.admission import Admission, most_connections
 from chatd.doors.journal import Journal
 from chatd.doors.paths import Paths
 from chatd.doors.site import ChatSite, Greet, WebSocketPath
 from chatd.doors.sockets import make_lean
 from chatd.doors.websocket import ChatFactory
-from chatd.errors import ConfigError
 from chatd.listeners import Listeners, parse
+from chatd.opening import opened
 from chatd.process import most_descriptors
+from chatd.signing import Signing
 
 __all__ = ["STOP_TIMEOUT_S", "ChatService", "build"]
 
@@ -71,12 +79,14 @@ def build(
         worker: makes what works beside the reactor, by its name; None: threads.
 
     Raises:
-        ConfigError: the page cannot be read, an endpoint is none or cannot be listened at, a
-            setting does not fit this machine, or the database or its secret cannot be used.
+        ConfigError: the page or a key cannot be used, an endpoint is none or cannot be listened
+            at, a setting does not fit this machine, or the database or its secret cannot be used.
     """
-    page = assets.load(Path(config.page) if config.page else assets.web_root(), own=not config.page)
+    own = assets.load(assets.web_root(), own=True)
+    page = assets.load(Path(config.page), own=False) if config.page else own
+    others = tokens.trusted(config)
     admission = Admission(
-        most=_most_connections(config),
+        most=most_connections(config, most_descriptors()),
         most_per_address=config.connections_per_address,
         trusted_proxies=config.trusted_proxies,
     )
@@ -87,9 +97,12 @@ def build(
     held = None
     try:
         held = database.lock(config.database)
-        key = _opened(config.database, config.durability)
+        key = opened(config.database, config.durability)
+        verifier = tokens.verifier(config, key, others)
         workers = worker or (lambda name: ThreadWorker(name, reactor.callFromThread))
-        return _build(config, reactor, workers, key, held, page, admission, listeners)
+        return _build(
+            config, reactor, workers, key, verifier, held, own, page, admission, listeners
+        )
     except BaseException:
         listeners.abandon()
         if held is not None:
@@ -97,29 +110,14 @@ def build(
         raise
 
 
-def _opened(path: str, durability: str) -> bytes:
-    """Check or make a database that is locked, and say which it is; returns its secret."""
-    is_new = not os.path.exists(path) or os.path.getsize(path) == 0
-    database.check(path, now=time.time())  # noqa: TID251  # for the name of a file
-    key = secret.load(path, is_new=is_new)
-    if path == database.MEMORY:
-        log.info("the database is in memory: nothing is kept")
-    else:
-        log.info("the database is {path}", path=os.path.realpath(path))
-        if durability != "full":
-            log.info(
-                "durability is {durability}: a power cut may take the last messages",
-                durability=durability,
-            )
-    return key
-
-
 def _build(
     config: Config,
     reactor: Any,
     worker: Callable[[str], Worker],
     key: bytes,
+    verifier: Verifier,
     held: Lock | None,
+    own: assets.Page,
     page: assets.Page,
     admission: Admission,
     listeners: Listeners,
@@ -156,8 +154,13 @@ def _build(
         days=config.keep_days or None,
         messages=config.keep_messages or None,
     )
+    scrub = Scrub(broker.connections, config.database, later=reactor.callLater)
+    indexer = Indexer(
+        broker.connections, later=reactor.callLater, seconds=time.monotonic, caught_up=scrub.wake
+    )
+    broker.follow(grew=indexer.grew, changed=scrub.wake)
     feed = Feed(broker, cached_bytes=config.cached_bytes)
-    hub = Hub(broker, feed, wheel, grace_s=config.grace_s)
+    hub = Hub(broker, feed, records, wheel, grace_s=config.grace_s)
     access = Access(own_names(), public_url=config.public_url, allow_origin=config.allow_origin)
     journal = Journal(
         connections=Throttle(*_CONNECTION_LINES, seconds),
@@ -171,10 +174,19 @@ def _build(
         guests=Guests(key, _new_id),
         nicks=Nicks(wheel, config.grace_s),
         records=records,
+        archive=SqliteArchive(broker.connections, later=later, seconds=time.monotonic),
+        profiles=Profiles(records),
+        gate=Gate(verifier, config, now_ms=_now_ms, seconds=seconds),
+        wheel=wheel,
+        invites=Invites(key),
+        bans=Bans(records, wheel, exempt=config.trusted_proxies),
+        audit=Audit(hub, broker, _new_id),
         new_id=_new_id,
         seconds=seconds,
+        now_ms=_now_ms,
     )
     paths = Paths(node, web=page.digest if page.own else "")
+
     sockets = ChatFactory(
         config,
         paths=paths,
@@ -185,15 +197,18 @@ def _build(
         wheel=wheel,
         reactor=reactor,
     )
-    upgrade = WebSocketPath(sockets)
-    routes = {path.encode(): upgrade for path in paths.on_both_ports()}
+    signing = Signing(
+        node, key, worker("signing"), admission.origin, reindex=indexer.rebuild, reactor=reactor
+    )
+    routes = dict.fromkeys(map(str.encode, paths.on_both_ports()), WebSocketPath(sockets))
     site = ChatSite(
         config,
-        routes={**routes, b"/greet": Greet()},
+        routes={**routes, **signing.routes(own, page), b"/greet": Greet()},
         page=assets.PageResource(page),
         strict=page.own,
         access=access,
         admission=admission,
+        is_banned=lambda address: node.bans.covers(address, _now_ms()),
         journal=journal,
         wheel=wheel,
         reactor=reactor,
@@ -202,10 +217,13 @@ def _build(
     return ChatService(
         reactor=reactor,
         wheel=wheel,
-        hub=hub,
+        node=node,
         broker=broker,
         records=records,
         retention=retention,
+        signing=signing,
+        indexer=indexer,
+        scrub=scrub,
         held=held,
         sockets=sockets,
         site=site,
@@ -225,27 +243,19 @@ def _connections(count: int) -> str:
     return "1 connection" if count == 1 else f"{count} connections"
 
 
-def _most_connections(config: Config) -> int:
-    descriptors = most_descriptors()
-    most, wanted = descriptors - RESERVE, max(config.connections, 1)
-    if wanted > most:
-        raise ConfigError(
-            f"{config.where('connections')}: {wanted} need {wanted + RESERVE} descriptors, and "
-            f"the process may have {descriptors}; see ulimit -n"
-        )
-    return config.connections or most
-
-
 class ChatService(Service):
     """All of chatd, as Twisted starts and stops it: once.
 
     Args:
         reactor: for the wheel's timer.
         wheel: turned while it runs.
-        hub: started with it.
+        node: its hub, bans and audit log are started with it.
         broker: drained and stopped at the stop.
         records: drained at the stop.
         retention: trims while it runs.
+        signing: takes commands already; stopped at the stop.
+        indexer: takes in words while it runs.
+        scrub: overwrites what was erased while it runs.
         held: keeps others away from the database, until it is stopped.
         sockets: the WebSocket door.
         site: the web site.
@@ -257,20 +267,26 @@ class ChatService(Service):
         *,
         reactor: Any,
         wheel: Wheel,
-        hub: Hub,
+        node: Node,
         broker: SqliteBroker,
         records: SqliteRecords,
         retention: Retention,
+        signing: Signing,
+        indexer: Indexer,
+        scrub: Scrub,
         held: Lock | None,
         sockets: ChatFactory,
         site: ChatSite,
         listeners: Listeners,
     ) -> None:
         self._reactor = reactor
-        self._hub = hub
+        self._node = node
         self._broker = broker
         self._records = records
         self._retention = retention
+        self._signing = signing
+        self._indexer = indexer
+        self._scrub = scrub
         self._held = held
         self._sockets = sockets
         self._site = site
@@ -296,8 +312,13 @@ class ChatService(Service):
         if self._is_over:
             raise RuntimeError("build another one")
         super().startService()
-        self._hub.start()
+        self._node.hub.start()
+        self._node.audit.start()
+        self._listeners.hold(True)
+        self._node.bans.load(lambda: self._listeners.hold(False))
         self._retention.start()
+        self._indexer.start()
+        self._scrub.start()
         self._turning.start(TICK_S, now=False)
         log.info("chatd {version} started", version=__version__)
         self._listeners.announce()
@@ -318,9 +339,11 @@ class ChatService(Service):
         log.info("stopping: {count}", count=_connections(len(self._sockets.connections)))
         if self.running:
             super().stopService()
-        closed = self._listeners.close()
+        closed = [*self._listeners.close(), *self._signing.close()]
         self._site.goodbye()
         self._retention.stop()
+        self._indexer.stop()
+        self._scrub.stop()
         done = Deferred.fromCoroutine(self._stop(closed, self._reactor.seconds()))
         done.addErrback(lambda failure: log.failure("stopping", failure))
         done.addCallback(self._stopped)
@@ -331,7 +354,7 @@ class ChatService(Service):
         in_time = [await self._came(each, begun + _DRAIN_TIMEOUT_S) for each in drained]
         if not all(in_time):
             log.critical("what was accepted last could not be stored in time")
-        for each in [*closed, self._sockets.goodbye()]:
+        for each in [*closed, self._sockets.goodbye(), self._told(self._signing.stop)]:
             await self._came(each, begun + _GOODBYE_TIMEOUT_S)
         if self._sockets.connections:
             count = _connections(len(self._sockets.connections))
@@ -339,6 +362,8 @@ class ChatService(Service):
         if not await self._came(self._told(self._broker.stop), begun + STOP_TIMEOUT_S):
             self._held = None  # it is still in use, and ours until the process ends
             log.critical("the database could not be closed in time")
+            return
+        self._scrub.close()
 
     def _told(self, ask: Callable[[Callable[[], None]], None]) -> Deferred[None]:
         """What fires when something that was asked for is done, at whatever time."""

@@ -15,10 +15,12 @@ __all__ = [
     "database",
     "durability",
     "greeting",
+    "keys",
     "networks",
     "origin",
     "origins",
     "public_url",
+    "rooms",
     "several",
     "text",
     "whole",
@@ -29,6 +31,10 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _HOST = re.compile(r"[a-z0-9_.-]+|[0-9a-f:.]+")  # a name as it is on the wire, or an address
+_KEY = re.compile(r"(HS256|RS256|ES256|EdDSA):[^\0]+")
+_MOST_KEYS = 10
+_ROOM = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+_MOST_ROOMS = 1000
 
 
 def text(value: object) -> str:
@@ -96,6 +102,25 @@ def networks(value: object) -> tuple[str, ...]:
         except ValueError:
             raise ValueError("addresses or networks such as 10.0.0.5 or 10.0.0.0/8") from None
     return words
+
+
+def keys(value: object) -> tuple[str, ...]:
+    """At most 10 keys as `ALG:FILE`."""
+    words = several(value)
+    if len(words) > _MOST_KEYS or not all(_KEY.fullmatch(word) for word in words):
+        raise ValueError(
+            f"at most {_MOST_KEYS} of ALG:FILE such as ES256:/etc/chatd/idp.pem, "
+            f"ALG being HS256, RS256, ES256 or EdDSA"
+        )
+    return words
+
+
+def rooms(value: object) -> tuple[str, ...]:
+    """At most 1000 names of rooms, in lower case."""
+    words = several(value)
+    if len(words) > _MOST_ROOMS or not all(_ROOM.fullmatch(word) for word in words):
+        raise ValueError(f"at most {_MOST_ROOMS} names of 1 to 100 of A-Z a-z 0-9 _ . : -")
+    return tuple(word.lower() for word in words)
 
 
 def origin(value: str) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.doors.admission import RESERVE, Admission
+from chatd.config import Config
+from chatd.doors.admission import RESERVE, Admission, most_connections
+from chatd.errors import ConfigError
 
 
 def admission(most: int = 10, per_address: int = 3, trusted: tuple[str, ...] = ()) -> Admission:
@@ -101,3 +103,27 @@ class SocketTests(SynchronousTestCase):
         for last in range(5000):
             door._key(f"10.1.{last // 250}.{last % 250}")
         self.assertLess(door._key.cache_info().currsize, 1025)
+
+
+class OriginTests(SynchronousTestCase):
+    """Who shares what."""
+
+    def test_origin(self) -> None:
+        """An IPv6 /64 is one origin; loopback, proxies and Unix sockets are none."""
+        door = admission(trusted=("10.0.0.0/8",))
+        self.assertEqual(door.origin("192.0.2.1"), "192.0.2.1")
+        self.assertEqual(door.origin("2001:db8::1"), door.origin("2001:db8::ffff"))
+        for host in ("127.0.0.1", "::1", "10.1.2.3", ""):
+            self.assertEqual(door.origin(host), "")
+
+
+class MostTests(SynchronousTestCase):
+    """How many fit into a process."""
+
+    def test_most(self) -> None:
+        """As many as there are descriptors, less some, or as many as wanted if they fit."""
+        self.assertEqual(most_connections(Config(), RESERVE + 5), 5)
+        self.assertEqual(most_connections(Config(connections=3), RESERVE + 5), 3)
+        for wanted in (0, 6):
+            config = Config(connections=wanted)
+            self.assertRaises(ConfigError, most_connections, config, RESERVE + 5 * bool(wanted))

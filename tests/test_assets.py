@@ -107,6 +107,17 @@ class OwnPageTests(FolderCase):
         self.assertEqual(answer.headers[b"content-type"], b"text/html; charset=utf-8")
         self.assertTrue(page.own)
 
+    def test_page_to_sign_in(self) -> None:
+        """login.html is a page like the index, at /login; for somebody's page it is a file."""
+        self.put({"login.html": INDEX})
+        page = self.own()
+        answer = ask(page, b"/login")
+        self.assertEqual(answer.body, INDEX.replace(b"{{v}}", page.digest.encode()))
+        self.assertEqual(answer.headers[b"cache-control"], b"no-cache")
+        self.assertEqual(ask(page, f"/v/{page.digest}/login.html".encode()).status, 404)
+        self.assertEqual(ask(self.theirs(), b"/login").status, 404)
+        self.assertEqual(ask(self.theirs(), b"/login.html").body, INDEX)
+
     def test_root_is_asked_for_again_each_time(self) -> None:
         """The index may be kept, but not used without asking."""
         answer = ask(self.own(), b"/")

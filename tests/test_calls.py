@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chatd.core.calls import remember_nick, user_subject
+from chatd.core.calls import remember_nick
 from chatd.core.commands import Presence, Rpc, Subscribe, Unsubscribe
+from chatd.core.profiles import user_subject
 from chatd.errors import Refusal
 from tests.support.brokers import sqlite_error
 from tests.support.people import PeopleCase, Person, said
@@ -21,7 +22,7 @@ class CallTests(PeopleCase):
     def test_unknown(self) -> None:
         """A call that there is none of is refused, whatever its argument."""
         person = self.guest()
-        for number, method in enumerate(("", "Nick", "rooms ", "topic"), 5):
+        for number, method in enumerate(("", "Nick", "rooms ", "topics"), 5):
             self.assertEqual(person.refusal(Rpc(number, method, {"nick": "Ann"})), 104)
         self.assertLive(person)
 
@@ -169,31 +170,3 @@ class NickTests(PeopleCase):
         self.node.records.read("user:u1", told.append)
         self.settle()
         self.assertEqual(told, [{"nick": "Ann"}])
-
-
-class RoomsTests(PeopleCase):
-    def test_listed(self) -> None:
-        """The rooms in which something was said are listed, the latest first."""
-        person = self.guest("Ann", "lobby", "quiet")
-        self.guest("Bob", "lobby")
-        self.assertEqual(person.ask(Rpc(5, "rooms", None)), {"data": []})
-        self.advance(1)
-        person.ask(said(6))
-        self.advance(1)
-        person.ask(said(7, room="Den"))
-        self.assertEqual(
-            person.ask(Rpc(8, "rooms", {})),
-            {
-                "data": [
-                    {"room": "den", "members": 0, "offset": 1, "time": 2000},
-                    {"room": "lobby", "members": 2, "offset": 1, "time": 1000},
-                ]
-            },
-        )
-
-    def test_failure(self) -> None:
-        """A list that cannot be read is an error, for now."""
-        person = self.guest()
-        self.worker.failures.append(sqlite_error("SQLITE_IOERR"))
-        self.assertEqual(person.refusal(Rpc(5, "rooms", None)), 400)
-        self.assertEqual(person.ask(Rpc(6, "rooms", None)), {"data": []})

@@ -24,7 +24,16 @@ from hypothesis.stateful import (
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.core.broker import BLOCK, ERASED, Ack
-from chatd.core.events import Message, RoomEvent, Sender, Signal, compact
+from chatd.core.events import (
+    MESSAGE,
+    About,
+    Kind,
+    Message,
+    RoomEvent,
+    Sender,
+    Signal,
+    compact,
+)
 from chatd.core.feed import Feed
 from chatd.core.hub import Hub
 from chatd.core.outbox import PIECE_BYTES, State
@@ -32,6 +41,7 @@ from chatd.core.room import Member, Room
 from chatd.core.wheel import Wheel
 from chatd.errors import UNAVAILABLE, Refusal
 from tests import examples
+from tests.support.memory import MemoryRecords
 from tests.support.peers import connect
 from tests.support.scripted import Lines, ScriptedBroker
 
@@ -135,7 +145,7 @@ class Deliveries(RuleBasedStateMachine):
         self.broker = ScriptedBroker()
         self.wheel = Wheel(lambda: 0.0)
         self.feed = Feed(self.broker, cached_bytes=100_000)
-        self.hub = Hub(self.broker, self.feed, self.wheel, grace_s=0, idle_rooms=0)
+        self.hub = Hub(self.broker, self.feed, MemoryRecords(), self.wheel, grace_s=0, idle_rooms=0)
         self.broker.start(self.deliver)
         self.numbers = count()
         self.connections: list[Connection] = []
@@ -205,6 +215,7 @@ class Deliveries(RuleBasedStateMachine):
     def say(self, name: str, count: int, size: int, speaker: int, erases: int = 0) -> None:
         """Have something said in a room, which is open only for that if nobody is in it."""
         connection = self.connections[speaker]
+        about = About(Kind.DELETE, erases, (erases,)) if erases else MESSAGE
 
         def opened(room: Room | Refusal) -> None:
             if isinstance(room, Refusal):
@@ -215,7 +226,7 @@ class Deliveries(RuleBasedStateMachine):
 
                 done = partial(self.done, connection, number)
                 sender = connection.sender
-                self.broker.publish(name, sender, str(number), said, done, erases=erases)
+                self.broker.publish(name, sender, str(number), said, done, about)
             self.hub.release(room)
 
         self.hub.open(name, opened)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from chatd.core.events import (
     Sender,
     Signal,
     Unsubscribed,
+    Whisper,
     compact,
     payload,
 )
@@ -27,8 +29,10 @@ from chatd.core.replies import (
     Connected,
     Counted,
     Done,
+    Found,
     Listed,
     Present,
+    Refreshed,
     Refused,
     Reply,
     Subscribed,
@@ -103,6 +107,17 @@ class CentrifugeTests(SynchronousTestCase):
                 }
             },
         )
+
+    def test_signed_in(self) -> None:
+        """Who signed in is told when to show a newer token, and a moderator that they are one."""
+        told: Any = self.reply(Connected(ANN, "", 25, {}, True, 90))
+        told = told["connect"]
+        self.assertEqual((told["expires"], told["ttl"]), (True, 90))
+        self.assertEqual((told["data"]["moderator"], told["data"]["resume"]), (True, ""))
+
+    def test_refreshed(self) -> None:
+        """Who showed a newer token is told when to show the next."""
+        self.assertEqual(self.reply(Refreshed(90)), {"refresh": {"expires": True, "ttl": 90}})
 
     def test_subscribed(self) -> None:
         """A new member is told the position; what is false or zero is left out."""
@@ -212,16 +227,28 @@ class CentrifugeTests(SynchronousTestCase):
             more = {"temporary": True} if refusal.temporary else {}
             self.assertEqual(self.reply(Refused(refusal)), {"error": error | more})
 
-    def test_unsubscribed(self) -> None:
-        """Who was taken out is told from where, under the name it knows, and why."""
+    def test_found(self) -> None:
+        """What was found is publications as of history; what does not fit is told to be more."""
+        told = self.reply(Found([message(b'{"a":1}')], False))
+        listed = self.reply(Listed([message(b'{"a":1}')], "e", 1))
+        assert isinstance(told, dict)
+        assert isinstance(listed, dict)
+        publications = listed["history"]["publications"]
+        self.assertEqual(told, {"rpc": {"data": {"found": publications, "more": False}}})
         self.assertEqual(
-            self.told(Unsubscribed("Lobby", 2500, "place lost")),
-            {
-                "push": {
-                    "channel": "Lobby",
-                    "unsubscribe": {"code": 2500, "reason": "place lost"},
-                }
-            },
+            self.reply(Found([], True)), {"rpc": {"data": {"found": [], "more": True}}}
+        )
+        large = message(b'"%b"' % (b"x" * 40_000))
+        told = self.reply(Found([large, large], False))
+        assert isinstance(told, dict)
+        data = told["rpc"]["data"]
+        self.assertEqual((len(data["found"]), data["more"]), (1, True))
+
+    def test_whisper(self) -> None:
+        """What a user's sessions are told comes as a message of no room."""
+        self.assertEqual(
+            self.told(Whisper(b'{"type":"read"}')),
+            {"push": {"message": {"data": {"type": "read"}}}},
         )
 
     def test_not_shown(self) -> None:
@@ -233,6 +260,7 @@ class CentrifugeTests(SynchronousTestCase):
             Left("lobby", ANN),
             Relay("lobby", ANN, b"x", False),
             Notice("hello"),
+            Unsubscribed("lobby", 2000, ""),
         ):
             self.assertEqual(DIALECT.encode(event), b"")
 
@@ -292,9 +320,23 @@ class ChannelTests(SynchronousTestCase):
             Relay("lobby", ANN, b"x", True),
             Notice("x"),
             Reply(1, Done("ping")),
-            Unsubscribed("Lobby", 2000, ""),
+            Whisper(b"1"),
         ):
             self.assertEqual(LOBBY.encode(event), b"")
+
+    def test_unsubscribed(self) -> None:
+        """Who was taken out is told from where, under the name it knows, and why."""
+        (text,) = messages_in(LOBBY.encode(Unsubscribed("lobby", 2500, "place lost")))
+        assert isinstance(text, str)
+        self.assertEqual(
+            json.loads(text),
+            {
+                "push": {
+                    "channel": LOBBY.name,
+                    "unsubscribe": {"code": 2500, "reason": "place lost"},
+                }
+            },
+        )
 
     @given(st.text(), st.booleans())
     def test_names(self, name: str, join_leave: bool) -> None:

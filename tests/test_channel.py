@@ -30,6 +30,17 @@ class AnswerTests(SynchronousTestCase):
         client.send(data)
         return client
 
+    def test_banned(self) -> None:
+        """From a banned address nothing can be posted, and the page can be looked at."""
+        self.world.ban("203.0.113.7")
+        for host, status in (("203.0.113.7", 403), ("203.0.113.8", 405)):
+            client = self.world.browse(host)
+            client.send(request("/greet", HOST, "Content-Length: 0", method="POST"))
+            self.assertEqual(client.status, status)
+        client = self.world.browse("203.0.113.7")
+        client.send(request("/greet"))
+        self.assertEqual(client.status, 200)
+
     def test_head(self) -> None:
         """HEAD has GET's headers and no body."""
         client = self.get(request("/greet", method="HEAD"))

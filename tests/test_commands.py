@@ -177,7 +177,7 @@ class VerifyTests(CommandCase):
     def test_problems(self) -> None:
         """Problems are told, twenty of them, and the status is 1."""
         self.filled(10)
-        self.execute("delete from message where offset = 5")
+        self.execute("delete from message where key & 0xffffff = 5")
         status, out, err = self.run_command("verify", self.path)
         self.assertEqual((status, err), (1, ""))
         self.assertEqual(out.splitlines()[0], f"{self.path!r}: room 'lobby', 6: should be 5")
@@ -211,6 +211,19 @@ class VerifyTests(CommandCase):
         self.refused(2, "give one FILE at most", "verify", "a", "b")
         self.refused(2, "not both", "verify", "a", "--database", "b")
         self.refused(2, "option --force not recognized", "verify", "--force")
+
+
+class AnswerTests(CommandCase):
+    def test_reader_gone(self) -> None:
+        """A command of which nobody reads the answer ends as by a signal, without a traceback."""
+        self.filled(1)
+        for words in (("verify", self.path), ("verify", "--help")):
+            reading, writing = os.pipe()
+            os.close(reading)
+            # Closed at the end, which writes what is left.
+            with os.fdopen(writing, "w") as out, redirect_stdout(out):
+                end = self.assertRaises(SystemExit, COMMANDS["verify"], words[1:])
+            self.assertEqual(end.code, 128 + signal.SIGPIPE)
 
 
 class MeterTests(SynchronousTestCase):

@@ -69,6 +69,31 @@ class ConnectionsTests(SynchronousTestCase):
         self.told.clear()
         return told
 
+    def test_opened_for_a_reader(self) -> None:
+        """If they could not be opened, who reads has that tried again, and waits for it."""
+        made = self.make()
+        self.path.rename(f"{self.path}.away")
+        made.start(self.told.append)
+        self.assertIsInstance(self.settle()[0], Exception)
+        asked: list[bool] = []
+
+        def reopen() -> bool:
+            asked.append(True)
+            if len(asked) > 1:
+                made.start(lambda outcome: None)
+            return len(asked) > 1
+
+        made.reopen = reopen
+        made.read(count, self.told.append)  # it is not wanted ...
+        self.assertEqual(self.settle(), [UNAVAILABLE])
+        made.read(count, self.told.append)  # ... it is, in vain ...
+        self.assertEqual(self.settle(), [UNAVAILABLE])
+        Path(f"{self.path}.away").rename(self.path)
+        for _ in range(2):  # ... and not
+            made.read(count, self.told.append)
+        self.assertEqual(self.settle(), [0, 0])
+        self.assertEqual(len(asked), 3)
+
     def test_write_and_read(self) -> None:
         """What one writes the other reads; each by its worker."""
         made = self.start()

@@ -13,7 +13,7 @@ from chatd.core.records import Records
 class SeamTests(SynchronousTestCase):
     def test_signatures(self) -> None:
         """What keeps records in the database is called as the seam says, name by name."""
-        for name in ("read", "write"):
+        for name in ("read", "read_many", "write"):
             seam = inspect.signature(getattr(Records, name))
             ours = inspect.signature(getattr(SqliteRecords, name))
             self.assertEqual(list(ours.parameters), list(seam.parameters), name)
@@ -21,7 +21,7 @@ class SeamTests(SynchronousTestCase):
     def test_complete(self) -> None:
         """Reading and writing is all that the rules ask for."""
         asked = [name for name in vars(Records) if not name.startswith("_")]
-        self.assertEqual(asked, ["read", "write"])
+        self.assertEqual(asked, ["read", "read_many", "write"])
 
     def test_only_seam(self) -> None:
         """It cannot be made: it promises, and does nothing."""

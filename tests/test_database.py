@@ -21,6 +21,9 @@ from tests.support.databases import NOBODY, DatabaseCase, flip, powerless
 VERSION = len(MIGRATIONS)
 LATER = (*MIGRATIONS, "create table later (a); insert into later values (1)")
 BROKEN = (*MIGRATIONS, "create table later (a); insert into nowhere values (1)")
+LARGE = """
+pragma max_page_count = 1; create table later (a); insert into later values (zeroblob(1000000))
+"""
 MODERN = (3, 51, 3)
 
 
@@ -233,6 +236,16 @@ class ForwardTests(CheckCase):
         self.assertTrue(os.path.exists(copy))
         check(self.path, now=0)
 
+    def test_no_room(self) -> None:
+        """When the disk is too full no backup is left either: there would be one for each start."""
+        self.filled()
+        large = (*MIGRATIONS, LARGE)
+        for _ in range(2):
+            self.refused("disk is full", "as it was", "make room", migrations=large)
+            self.assertEqual([name for name in self.names() if "backup" in name], [])
+        self.assertEqual(self.rows("pragma user_version"), [(VERSION,)])
+        self.assertEqual(self.rows("select count(*) from message"), [(10,)])
+
     def test_backup_first(self) -> None:
         """Without a backup nothing is changed."""
         self.filled()
@@ -261,6 +274,13 @@ class LibraryTests(CheckCase):
         error = self.assertRaises(ConfigError, check_library, self.path, (3, 37, 2))
         self.assertEqual(str(error), "SQLite 3.37.2 is too old: chatd needs 3.38 or newer")
         self.assertRaises(ConfigError, check_library, MEMORY, (3, 37, 2))
+
+    def test_no_search(self) -> None:
+        """A SQLite that cannot search is refused, for a database in memory too."""
+        for path in (self.path, MEMORY):
+            error = self.assertRaises(ConfigError, check_library, path, (3, 51, 3), searches=False)
+            self.assertIn("without FTS5", str(error))
+        check_library(MEMORY, (3, 51, 3))
 
     def test_reset_bug(self) -> None:
         """Those with the WAL-reset bug get one line of warning, the others none."""

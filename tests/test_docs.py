@@ -12,9 +12,13 @@ from twisted.trial.unittest import SynchronousTestCase
 import chatd
 from chatd import errors
 from chatd.config import load
+from chatd.core.calls import _CALLS as CALLS
+from chatd.core.charter import RoomKind
 from chatd.core.names import _RESERVED
+from chatd.core.permissions import ROOM, SERVER, Standing
+from chatd.wire.lines import _METHODS as COMMANDS
+from tests.support.dialogues import Dialogue
 from tests.support.docs import configuration
-from tests.support.doors import World
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -30,20 +34,29 @@ def refusals() -> list[errors.Refusal]:
     return [value for value in vars(errors).values() if isinstance(value, errors.Refusal)]
 
 
-def alike(pattern: Any, answer: Any) -> Any:
-    """A pattern with what an answer has in the places where it says that it differs each time.
+def commands(dialogues: list[str]) -> list[dict[str, Any]]:
+    """Every command that the dialogues show."""
+    said = [line.partition("> ")[2] for text in dialogues for line in text.splitlines()]
+    return [json.loads(words) for words in said if words.startswith("{")]
 
-    `…` stands for any text or number.
-    """
-    if pattern == "…":
-        return answer if isinstance(answer, str | int) and str(answer) else pattern
-    if isinstance(pattern, list) and isinstance(answer, list):
-        return [alike(*each) for each in zip(pattern, answer, strict=False)] + pattern[
-            len(answer) :
-        ]
-    if isinstance(pattern, dict) and isinstance(answer, dict):
-        return {key: alike(value, answer.get(key)) for key, value in pattern.items()}
-    return pattern
+
+def table(text: str, title: str) -> dict[str, list[str]]:
+    """Rows of the table below a title, by the name in backquotes that each begins with."""
+    rows = re.findall(r"^\| `(\w+)`: [^|]*\|(.*)\|$", text.partition(title)[2], re.M)
+    return {name: [cell.strip() for cell in cells.split("|")] for name, cells in rows}
+
+
+WHO = {
+    RoomKind.PUBLIC: {
+        frozenset({Standing.MEMBER, Standing.MODERATOR}): "everybody",
+        frozenset({Standing.MODERATOR}): "moderators",
+    },
+    RoomKind.PRIVATE: {
+        frozenset({Standing.OWNER, Standing.MEMBER}): "owner, members",
+        frozenset({Standing.OWNER, Standing.MODERATOR}): "owner, moderators",
+    },
+    RoomKind.DIRECT: {frozenset({Standing.MEMBER}): "the two"},
+}
 
 
 class DocsTests(SynchronousTestCase):
@@ -89,7 +102,7 @@ class DocsTests(SynchronousTestCase):
     def test_closes(self) -> None:
         """docs/protocol.md lists every close that chatd says, with its words."""
         text = self.read("docs/protocol.md")
-        only_sdk = (errors.STALE, errors.INVALID_TOKEN)
+        only_sdk = (errors.STALE, errors.INVALID_TOKEN, errors.EXPIRED)
         closes = [value for value in vars(errors).values() if isinstance(value, errors.Close)]
         closes = [close for close in closes if close not in only_sdk]
         closes += [value.close for value in refusals() if value.close.code != 1008]
@@ -112,31 +125,47 @@ class DocsTests(SynchronousTestCase):
             temporary = " (temporary)" if refusal.temporary else ""
             self.assertIn(f"| {refusal.code} | {refusal.words}{temporary} |", text)
 
-    def test_dialogues(self) -> None:
-        """What docs/protocol.md shows of the Centrifuge door is what is answered, word for word."""
-        shown = re.findall(r"```chat\n(.*?)```", self.read("docs/protocol.md"), re.S)
-        self.assertGreaterEqual(len(shown), 5)
-        for dialogue in shown:
-            self.play(dialogue)
+    def dialogues(self) -> list[str]:
+        """Every dialogue that docs/protocol.md shows."""
+        return re.findall(r"```chat\n(.*?)```", self.read("docs/protocol.md"), re.S)
 
-    def play(self, dialogue: str) -> None:
-        """Say one side of a dialogue and compare the other."""
-        world = World()
-        client = world.open("/connection/websocket")
-        epoch, heard = "", 0
-        for line in dialogue.strip().splitlines():
-            if line.startswith("> "):
-                client.say(line[2:].replace("$EPOCH", epoch))
-                world.turn()
-                continue
-            told = client.texts
-            self.assertGreater(len(told), heard, line)
-            answer = json.loads(told[heard])
-            heard += 1
-            self.assertEqual(alike(json.loads(line[2:]), answer), answer, line)
-            for result in answer.values():
-                epoch = result.get("epoch", epoch) if isinstance(result, dict) else epoch
-        self.assertEqual(client.texts[heard:], [])
+    def test_dialogues(self) -> None:
+        """What docs/protocol.md shows of the doors is what is answered, word for word."""
+        shown = self.dialogues()
+        self.assertGreaterEqual(len(shown), 12)
+        for dialogue in shown:
+            Dialogue(dialogue)
+
+    def test_every_command(self) -> None:
+        """docs/protocol.md shows each command and each call in a dialogue."""
+        said = commands(self.dialogues())
+        names = {key for each in said for key in each}
+
+        self.assertEqual(set(COMMANDS) - names, set())
+        called = {each["rpc"]["method"] for each in said if "rpc" in each}
+        self.assertEqual(set(CALLS) - called, set())
+
+    def test_every_event(self) -> None:
+        """docs/protocol.md shows each push and each kind of chat in a dialogue."""
+        shown = "\n".join(self.dialogues())
+        told = "\n".join(line for line in shown.splitlines() if "< " in line)
+        for kind in ("pub", "join", "leave", "unsubscribe", "message"):
+            self.assertRegex(told, rf'"push":\{{("channel":"[^"]*",)?"{kind}":')
+        for kind in ("message", "typing", "deleted", "nick", "topic", "direct", "read"):
+            self.assertIn(f'"type":"{kind}"', told)
+        for kind in ("edit", "delete", "reaction"):
+            self.assertIn(f'"type":"{kind}"', shown)
+
+    def test_permissions(self) -> None:
+        """docs/protocol.md tells who may do what as the table of permissions has it."""
+        rows = table(self.read("docs/protocol.md"), "### Who may do what")
+        for permission, kinds in ROOM.items():
+            words = [WHO[kind].get(who, "nobody") for kind, who in kinds.items()]
+            self.assertEqual(rows.pop(permission.name.lower()), words, permission)
+        for office, roles in SERVER.items():
+            (role,) = roles
+            self.assertEqual(rows.pop(office.name.lower()), [f"{role.name.lower()}s"], office)
+        self.assertEqual(rows, {})
 
     def test_python(self) -> None:
         """Every example in Python can be compiled."""

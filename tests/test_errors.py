@@ -18,11 +18,15 @@ REFUSALS = {name: each for name, each in vars(errors).items() if isinstance(each
 # The numbers of docs/protocol.md. They are a contract with programs of others.
 NUMBERS = {
     "INTERNAL": 100,
+    "UNAUTHORIZED": 101,
+    "UNKNOWN_ROOM": 102,
+    "FORBIDDEN": 103,
     "NO_SUCH_COMMAND": 104,
     "ALREADY_SUBSCRIBED": 105,
     "LIMIT_EXCEEDED": 106,
     "BAD_REQUEST": 107,
     "NOT_AVAILABLE": 108,
+    "TOKEN_EXPIRED": 109,
     "TOO_MANY_REQUESTS": 111,
     "UNRECOVERABLE": 112,
     "UNAVAILABLE": 400,
@@ -31,7 +35,16 @@ NUMBERS = {
     "NICK_TAKEN": 410,
     "NICK_INVALID": 411,
     "ROOM_INVALID": 412,
+    "PRIVATE_ROOM": 413,
     "TEXT_TOO_LONG": 420,
+    "NOT_YOURS": 421,
+    "TOO_LATE": 422,
+    "NO_SUCH_MESSAGE": 423,
+    "NO_SUCH_USER": 424,
+    "MUTED": 430,
+    "BANNED": 431,
+    "TOO_SOON": 432,
+    "SIGN_IN": 440,
 }
 SDK_CODES = {
     "NORMAL": 1000,
@@ -43,6 +56,8 @@ SDK_CODES = {
     "STALE": 3502,
     "UNINTELLIGIBLE": 3501,
     "INVALID_TOKEN": 3500,
+    "EXPIRED": 3005,
+    "KICKED": 3503,
 }
 
 
@@ -83,7 +98,8 @@ class RefusalTests(SynchronousTestCase):
         """What may succeed later says so."""
         self.assertEqual(
             {name for name, refusal in REFUSALS.items() if refusal.temporary},
-            {"INTERNAL", "TOO_MANY_REQUESTS", "UNAVAILABLE", "UNKNOWN_OUTCOME", "FULL"},
+            {"INTERNAL", "TOO_MANY_REQUESTS", "UNAVAILABLE", "UNKNOWN_OUTCOME", "FULL"}
+            | {"TOO_SOON"},
         )
 
     def test_words(self) -> None:

@@ -129,4 +129,4 @@ class ValueTests(SynchronousTestCase):
 
     def test_erases(self) -> None:
         """A message erases nothing unless it says so."""
-        self.assertEqual(Message("r", Sender("u", "s", "n"), b"1", 1, 0).erases, 0)
+        self.assertEqual(Message("r", Sender("u", "s", "n"), b"1", 1, 0).erases, ())

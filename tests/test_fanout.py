@@ -238,6 +238,12 @@ class ManyRoomsTests(FanOutCase):
         fan_out(self.parts())
         self.assertEqual(peer.lines, lines("den", 1, 2))
 
+    def test_own_words_only(self) -> None:
+        """Who said all of it and wants no echo is not written to."""
+        peer, _ = self.enter(self.room, self.den, sender=ANN, echo=False)
+        fan_out(self.parts())
+        self.assertEqual(peer.writes, [])
+
     def test_nothing_shown(self) -> None:
         """Who is shown nothing of it is not written to."""
         peer, _ = self.enter(self.room, self.den)

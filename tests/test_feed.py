@@ -247,7 +247,7 @@ class CacheTests(FeedCase):
     def test_emptied_by_last(self) -> None:
         """Nothing is left counted of a block whose last message erased another of it."""
         self.scene.say("lobby", BLOCK - 1, size=100)
-        self.scene.publish("lobby", "gone", erases=5)
+        self.scene.publish("lobby", "gone", erases=[5])
         self.broker.commit()
         self.assertEqual(len(self.feed), 0)
 
@@ -256,7 +256,7 @@ class ErasedTests(FeedCase):
     def test_in_tail(self) -> None:
         """What was erased is not shown to who comes later."""
         self.scene.say("lobby", 3)
-        self.scene.publish("lobby", "4", erases=2)
+        self.scene.publish("lobby", "4", erases=[2])
         self.broker.commit()
         peer, _ = self.enter(1)
         wanted = [ERASED_LINE % 2, *lines("lobby", 3, 4)]
@@ -267,7 +267,7 @@ class ErasedTests(FeedCase):
         self.begin(BLOCK)
         self.enter(0)
         self.broker.settle()
-        self.scene.publish("lobby", str(BLOCK + 1), erases=2)
+        self.scene.publish("lobby", str(BLOCK + 1), erases=[2])
         self.broker.commit()
         peer, _ = self.enter(1)
         self.broker.settle()
@@ -278,7 +278,7 @@ class ErasedTests(FeedCase):
         """What was erased while its block was read is not shown, though the page still has it."""
         self.begin(BLOCK)
         peer, member = self.enter(0)
-        self.scene.publish("lobby", str(BLOCK + 1), erases=2)
+        self.scene.publish("lobby", str(BLOCK + 1), erases=[2])
         self.broker.commit()
         self.broker.answer(early=True)
         self.assertEqual(peer.lines[1], ERASED_LINE % 2)
@@ -290,7 +290,7 @@ class ErasedTests(FeedCase):
         self.begin(BLOCK)
         _, member = self.enter(0)
         self.broker.settle()
-        self.scene.publish("lobby", str(BLOCK + 1), erases=2)
+        self.scene.publish("lobby", str(BLOCK + 1), erases=[2])
         self.scene.leave(member)
         self.scene.hub.release(self.room)
         self.broker.commit()

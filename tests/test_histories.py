@@ -105,7 +105,7 @@ class Histories(RuleBasedStateMachine):
         if known and known[-1] <= line.floor:
             return  # its id may be forgotten
         self.told.outcomes.clear()
-        self.told.publish(self.broker, key, room, erases=erases)
+        self.told.publish(self.broker, key, room, erases=[erases] if erases else [])
         settle(self.clock)
         if known:
             assert self.told.acks(key) == [(known[-1], True)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.logger import capturedLogs
@@ -11,8 +14,19 @@ from chatd.core.broker import BLOCK, ERASED, Ack
 from chatd.core.events import Joined, Left, Message, Relay, RoomEvent, Sender, compact
 from chatd.core.room import Room
 from chatd.core.wheel import TICK_S
-from chatd.errors import UNAVAILABLE, Refusal
+from chatd.errors import (
+    FORBIDDEN,
+    FULL,
+    INTERNAL,
+    UNAVAILABLE,
+    UNKNOWN_OUTCOME,
+    UNKNOWN_ROOM,
+    ChatError,
+    Refusal,
+)
+from tests.support.brokers import sqlite_error
 from tests.support.peers import connect
+from tests.support.people import PeopleCase
 from tests.support.scene import HERALD, Scene, lines
 from tests.support.scripted import EPOCH, Lines
 
@@ -166,6 +180,18 @@ class PresenceTests(HubCase):
         self.scene.wait(3 * TICK_S)
         self.assertEqual((self.broker.open_rooms, len(self.hub)), (set(), 0))
 
+    def test_dismissed(self) -> None:
+        """Who is awaited in rooms is awaited no longer, and others are."""
+        other = self.scene.room("other")
+        for room in (self.room, other):
+            for sender in (ANN, BOB):
+                self.hub.arrive(room, sender)
+                self.hub.depart(room, sender, comes_back=True)
+        self.assertTrue(self.hub.dismiss(ANN.user))
+        self.assertFalse(self.hub.dismiss(ANN.user))
+        for room in (self.room, other):
+            self.assertEqual((ANN.user in room.presence, BOB.user in room.presence), (False, True))
+
     def test_back_in_time(self) -> None:
         """Who comes back in time finds the same room, which is held once for all presence."""
         self.hub.arrive(self.room, ANN)
@@ -243,9 +269,9 @@ class DeliverTests(HubCase):
         self.peer = self.scene.peer()
         self.member = self.scene.enter(self.peer, self.room)
 
-    def message(self, offset: int, *, room: str = "lobby", erases: int = 0) -> Message:
+    def message(self, offset: int, *, room: str = "lobby", erases: Sequence[int] = ()) -> Message:
         """A message as `Scene.say` makes it."""
-        return Message(room, HERALD, compact(str(offset)), offset, 0, erases)
+        return Message(room, HERALD, compact(str(offset)), offset, 0, tuple(erases))
 
     def test_publishing_never_delivers(self) -> None:
         """What is published arrives when the broker brings it back, not before."""
@@ -327,7 +353,7 @@ class DeliverTests(HubCase):
         """What is erased is gone from memory, from the tail and from a block."""
         self.scene.say("lobby", BLOCK + 2)
         for erases in (BLOCK + 1, 5):
-            self.scene.publish("lobby", "x", erases=erases)
+            self.scene.publish("lobby", "x", erases=[erases])
             self.broker.commit()
         late = self.scene.peer()
         self.scene.enter(late, self.room, 0)
@@ -339,7 +365,7 @@ class DeliverTests(HubCase):
 
     def test_erased_nowhere(self) -> None:
         """To erase what is not there, or oneself, harms nothing."""
-        self.hub.deliver([self.message(1, erases=9), self.message(2, erases=2)])
+        self.hub.deliver([self.message(1, erases=[9]), self.message(2, erases=[2])])
         self.assertEqual(self.peer.lines, lines("lobby", 1, 2))
         self.assertEqual(self.room.tail[1].message.payload, ERASED)
 
@@ -374,3 +400,232 @@ class AnswerTests(HubCase):
         room = self.scene.room()
         self.hub.deliver([Joined("lobby", ANN), Left("lobby", ANN)])
         self.assertEqual(room.head, 0)
+
+
+class AmendTests(PeopleCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.held: list[Room | Refusal] = []
+        self.hub.open("den", self.held.append)
+        self.settle()
+        self.told: list[Refusal | None] = []
+
+    @property
+    def den(self) -> Room:
+        """The room that is changed."""
+        (room,) = self.held
+        assert isinstance(room, Room)
+        return room
+
+    def amend(self, changes: Mapping[str, str | None] | Exception) -> None:
+        """Change what is laid down, or let the judge raise."""
+
+        def judge() -> Mapping[str, str | None]:
+            if isinstance(changes, Exception):
+                raise changes
+            return changes
+
+        self.hub.amend(self.den, judge, self.told.append)
+
+    def record(self) -> Mapping[str, str]:
+        """What is stored."""
+        told: list[Mapping[str, str] | Refusal] = []
+        self.records.read("room:den", told.append)
+        self.settle()
+        (found,) = told
+        assert not isinstance(found, Refusal)
+        return found
+
+    def test_stored(self) -> None:
+        """A change is told when it is stored and in the charter, not before."""
+        self.amend({"topic": "x"})
+        self.assertEqual((self.told, self.den.charter.topic), ([], ""))
+        self.settle()
+        self.assertEqual((self.told, self.den.charter.topic), ([None], "x"))
+        self.assertEqual(self.record(), {"topic": "x"})
+
+    def test_in_turn(self) -> None:
+        """Each is judged when the one before it is in the charter."""
+        seen: list[int] = []
+
+        def judge() -> Mapping[str, str]:
+            seen.append(self.den.charter.generation)
+            return {"invites": str(self.den.charter.generation + 1)}
+
+        for _ in range(5):
+            self.hub.amend(self.den, judge, self.told.append)
+        self.settle()
+        self.assertEqual((seen, self.told), ([0, 1, 2, 3, 4], [None] * 5))
+        self.assertEqual(self.record(), {"invites": "5"})
+
+    def test_from_within(self) -> None:
+        """Who is told may ask for the next one."""
+        self.hub.amend(self.den, lambda: {"topic": "x"}, lambda told: self.amend({"slow": "1"}))
+        self.settle()
+        self.assertEqual(self.record(), {"topic": "x", "slow": "1"})
+        self.assertEqual(self.told, [None])
+
+    def test_refused(self) -> None:
+        """What is judged not to be is told so, and nothing is written; nor is no change at all."""
+        self.amend(ChatError(FORBIDDEN))
+        self.amend({})
+        self.assertEqual(self.told, [FORBIDDEN, None])
+        self.assertEqual(self.record(), {})
+
+    def test_bug(self) -> None:
+        """A judge that fails keeps nobody waiting."""
+        self.amend(ValueError("oops"))
+        self.amend({"topic": "x"})
+        self.settle()
+        self.assertEqual(self.told, [INTERNAL, None])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_not_stored(self) -> None:
+        """What is not stored is not in the charter, and the next one has its turn."""
+        self.worker.failures.append(sqlite_error("SQLITE_FULL"))
+        self.amend({"topic": "x"})
+        self.amend({"slow": "1"})
+        self.settle()
+        self.assertEqual(self.told, [FULL, None])
+        self.assertEqual((self.den.charter.topic, self.den.charter.slow_s), ("", 1))
+
+    def test_maybe_stored(self) -> None:
+        """Of what is maybe stored the record is asked, until it tells; then the next is judged."""
+        for is_stored in (False, True):
+            self.told.clear()
+            write, read = self.records.write, self.records.read
+            refusals = [UNAVAILABLE] * 2
+
+            def unsure(
+                subject: str, changes: Any, done: Any, write: Any = write, put: bool = is_stored
+            ) -> None:
+                self.patch(self.records, "write", write)
+                write(subject, changes if put else {}, lambda told: done(UNKNOWN_OUTCOME))
+
+            def unwilling(subject: str, done: Any, read: Any = read, left: Any = refusals) -> None:
+                if left:
+                    done(left.pop())
+                else:
+                    read(subject, done)
+
+            self.patch(self.records, "write", unsure)
+            self.patch(self.records, "read", unwilling)
+            self.amend({"topic": "x"})
+            self.amend({"slow": "1"})
+            self.settle()
+            self.assertEqual(self.told, [])
+            self.advance(3)
+            self.assertEqual(self.told, [UNKNOWN_OUTCOME, None])
+            self.assertEqual(self.den.charter.topic, "x" if is_stored else "")
+            self.assertEqual(self.record().get("topic", ""), self.den.charter.topic)
+
+    def test_many(self) -> None:
+        """So many may wait and no more."""
+        for _ in range(101):
+            self.amend({"topic": "x"})
+        self.assertEqual(self.told, [UNAVAILABLE])
+        self.settle()
+        self.assertEqual(self.told.count(None), 100)
+
+    def test_held(self) -> None:
+        """The room stays open until it is done, though nobody else needs it."""
+        room = self.den
+        self.amend({"topic": "x"})
+        self.hub.release(room)
+        self.assertIs(self.hub.find("den"), room)
+        self.settle()
+        self.assertIsNone(self.hub.find("den"))
+
+    def test_going(self) -> None:
+        """A room that is being destroyed is not changed."""
+        self.amend({"gone": "1"})
+        self.amend({"topic": "x"})
+        self.settle()
+        self.assertEqual(self.told, [None, UNKNOWN_ROOM])
+        self.assertEqual(self.record(), {"gone": "1"})
+
+    def test_buried_once(self) -> None:
+        """Nobody destroys a room that somebody is at; it stays open for that."""
+        self.say(3, "den")
+        self.amend({"gone": "1"})
+        self.settle()
+        room, last = self.den, list[Any]()
+        self.hub.bury(room, last.append, self.told.append)
+        self.hub.bury(room, last.append, self.told.append)
+        self.assertEqual(self.told, [None, UNKNOWN_ROOM])
+        self.hub.release(room)
+        self.settle()
+        self.assertIs(self.hub.find("den"), room)
+        last[0](3)
+        self.settle()
+        self.assertEqual(self.told[2:], [None])
+        self.assertIsNone(self.hub.find("den"))
+        self.assertEqual(self.record(), {})
+
+    def test_not_buried(self) -> None:
+        """When the last offset cannot be told it may be asked for again."""
+        self.amend({"gone": "1"})
+        self.settle()
+        self.hub.bury(self.den, lambda told: told(UNAVAILABLE), self.told.append)
+        self.hub.bury(self.den, lambda told: told(0), self.told.append)
+        self.settle()
+        self.assertEqual(self.told, [None, UNAVAILABLE, None])
+
+    def test_half_destroyed(self) -> None:
+        """A room that is found half destroyed is opened when nothing is left of it."""
+        for _ in range(2):
+            self.say(3, "hall")
+            gone = {"gone": "1", "private": "1"}
+            self.records.write("room:hall", gone, lambda told: None)
+            self.settle()
+            self.hub.open("hall", self.held.append)
+            self.settle()
+            hall = self.held.pop()
+            assert isinstance(hall, Room)
+            self.assertEqual((hall.tail, hall.charter.is_blank), ([], True))
+            self.hub.release(hall)
+
+    def test_half_destroyed_still(self) -> None:
+        """As long as that cannot be, it is not opened."""
+        self.say(3, "hall")
+        self.records.write("room:hall", {"gone": "1"}, lambda told: None)
+        self.settle()
+        rooms = self.broker.rooms
+        self.patch(self.broker, "rooms", lambda done, names: done(UNAVAILABLE))
+        self.hub.open("hall", self.held.append)
+        self.settle()
+        self.assertIs(self.held.pop(), UNAVAILABLE)
+        self.patch(self.broker, "rooms", rooms)
+        self.patch(self.broker, "trim", lambda room, upto, done: done(UNAVAILABLE))
+        self.hub.open("hall", self.held.append)
+        self.settle()
+        self.assertIs(self.held.pop(), UNAVAILABLE)
+
+    def test_dismissed(self) -> None:
+        """Who is awaited somewhere is awaited nowhere any more."""
+        person = self.guest("Ann", "hall")
+        user = person.user
+        person.lost()
+        self.assertTrue(self.hub.dismiss(user))
+        self.assertFalse(self.hub.dismiss(user))
+        self.settle()
+        self.assertIsNone(self.hub.find("hall"))
+
+
+class CharterTests(HubCase):
+    def test_record_first(self) -> None:
+        """The record is read before the broker is asked; what it says is there with the room."""
+        self.scene.records.stored["room:lobby"] = {"topic": "x"}
+        self.hub.open("lobby", self.told.append)
+        self.broker.answer()
+        self.assertEqual(self.opened().charter.topic, "x")
+
+    def test_record_refused(self) -> None:
+        """Without its record a room is not opened, and the broker is not even asked."""
+        self.scene.records.refusal = UNAVAILABLE
+        self.hub.open("lobby", self.told.append)
+        self.assertEqual((self.told, self.broker.asked), ([UNAVAILABLE], []))
+        self.scene.records.refusal = None
+        self.hub.open("lobby", self.told.append)
+        self.broker.answer()
+        self.assertEqual(self.opened().name, "lobby")

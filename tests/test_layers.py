@@ -25,17 +25,17 @@ T = TypeVar("T")
 
 # Who may import what of chatd; the nearest name around a module holds for it. Bare "chatd" is what
 # the package itself defines, its version.
-OPEN_TO_ALL = ("chatd.config", "chatd.errors", "chatd.metrics", "chatd.settings", "chatd.values")
+OPEN_TO_ALL = ("chatd.config", "chatd.errors", "chatd.settings", "chatd.values")
 VALUES = ("chatd.core.commands", "chatd.core.events", "chatd.core.replies")
 RULES = ("chatd", *OPEN_TO_ALL, "chatd.core")
 EDGES: tuple[str, ...] = (*RULES, "chatd.wire", "chatd.brokers", "chatd.doors", "chatd.logs")
-EDGES += ("chatd.process", "chatd.listeners", "chatd.secret")
+EDGES += ("chatd.process", "chatd.listeners", "chatd.secret", "chatd.tokens", "chatd.passwords")
 MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "chatd": (),
     "chatd.errors": (),
-    "chatd.metrics": (),
     "chatd.values": (),
-    "chatd.settings": ("chatd.values",),
+    "chatd.rows": (),
+    "chatd.settings": ("chatd.rows", "chatd.values"),
     "chatd.config": ("chatd.errors", "chatd.settings", "chatd.values"),
     "chatd.core": (*OPEN_TO_ALL, "chatd.core"),
     "chatd.wire": (*VALUES, "chatd.errors", "chatd.wire"),
@@ -45,10 +45,17 @@ MAY_IMPORT: Mapping[str, tuple[str, ...]] = {
     "chatd.logs": RULES,
     "chatd.process": RULES,
     "chatd.secret": RULES,
+    "chatd.keys": RULES,
+    "chatd.tokens": (*RULES, "chatd.wire.strict", "chatd.keys"),
+    "chatd.passwords": (),
     "chatd.commands": EDGES,
-    "chatd.service": EDGES,
+    "chatd.asking": EDGES,
+    "chatd.operator": (*EDGES, "chatd.asking", "chatd.commands"),
+    "chatd.signing": EDGES,
+    "chatd.opening": EDGES,
+    "chatd.service": (*EDGES, "chatd.opening", "chatd.signing"),
     "chatd.tap": (*EDGES, "chatd.service"),
-    "chatd.cli": (*EDGES, "chatd.commands", "chatd.service", "chatd.tap"),
+    "chatd.cli": (*EDGES, "chatd.commands", "chatd.operator", "chatd.service", "chatd.tap"),
     "chatd.__main__": ("chatd.cli",),
     "chatd.tac": (*EDGES, "chatd.service", "chatd.tap"),
 }

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.brokers import lineage
 from chatd.brokers.connections import Connections
 from chatd.brokers.lineage import Lineage
+from chatd.brokers.schema import key
 from chatd.brokers.store import Floor, add, write_opening
 from chatd.brokers.stream import Stream
 from chatd.core.broker import Place, Position
@@ -51,7 +52,7 @@ class LineageTests(SynchronousTestCase):
         for n, epoch in enumerate(("one", "two", "three"), 1):
             write_opening(connection, n, epoch)
         rows = [
-            (1, offset, (offset + 1) // 2, 0, 9, "user", str(offset), None, "{}", "1")
+            (key(1, offset), (offset + 1) // 2, 0, 9, 0, None, "user", str(offset), "{}", "1")
             for offset in range(1, 9)
         ]
         add(connection, [(1, "ann")], rows)
@@ -117,10 +118,11 @@ class LineageTests(SynchronousTestCase):
 
     def test_trimmed_meanwhile(self) -> None:
         """What a trim took that is not told yet is a gap; later it is looked up again."""
-        self.write(lambda each: each.execute("delete from message where offset < 3"))
+        self.write(lambda each: each.execute("delete from message where key & 255 < 3"))
         for _ in range(2):
             self.assertEqual(self.locate("one", 2), GAP)
-        self.write(lambda each: add(each, [], [(1, 2, 1, 0, 9, "u", "i", None, "{}", "1")]))
+        rows = [(key(1, 2), 1, 0, 9, 0, None, "u", "i", "{}", "1")]
+        self.write(lambda each: add(each, [], rows))
         self.assertEqual(self.locate("one", 2), OK)
 
     def test_shared(self) -> None:
@@ -136,7 +138,7 @@ class LineageTests(SynchronousTestCase):
     def test_kept(self) -> None:
         """A thousand places are remembered; the first goes first."""
         self.stream.top = 1001
-        rows = [(1, n, 1, 0, 9, "user", str(n), None, "{}", "1") for n in range(9, 1002)]
+        rows = [(key(1, n), 1, 0, 9, 0, None, "user", str(n), "{}", "1") for n in range(9, 1002)]
         self.write(lambda each: add(each, [], rows))
         before = self.worker.jobs
         for offset, jobs in ((0, 1000), (1, 1000), (1001, 1001), (2, 1001), (1, 1002)):

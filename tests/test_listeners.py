@@ -6,6 +6,7 @@ import os
 import tempfile
 from typing import Any
 
+from twisted.internet import tcp
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import fail
 from twisted.internet.error import CannotListenError
@@ -228,6 +229,32 @@ class ListenersTests(LogCase):
             broken_one = type(listener)(listener.said, False, "ws", endpoint)
             listeners = Listeners([broken_one])
             self.assertIn(words, str(self.assertRaises(ConfigError, listeners.open)))
+
+    def test_held(self) -> None:
+        """Held, a port of a real reactor accepts nobody until it goes on; others are left alone."""
+        readers: list[object] = []
+        reactor: Any = MemoryReactorClock()
+        reactor.addReader, reactor.removeReader = readers.append, readers.remove
+        reactor.listenTCP = lambda *arguments, **named: self._real(reactor, *arguments, **named)
+        listeners = Listeners(parse(Config(ws=("tcp:0:interface=127.0.0.1",), web=()), reactor))
+        listeners.open()
+        self.addCleanup(listeners.abandon)
+        self.assertEqual(len(readers), 1)
+        listeners.hold(True)
+        self.assertEqual(readers, [])
+        listeners.hold(False)
+        self.assertEqual(len(readers), 1)
+        self.listen_at(IPv4Address("TCP", "127.0.0.1", 1))
+        others = self.make(web=())
+        others.open()
+        others.hold(True)
+        others.hold(False)
+
+    @staticmethod
+    def _real(reactor: Any, number: int, factory: Factory, **named: Any) -> tcp.Port:
+        port = tcp.Port(number, factory, reactor=reactor, **named)
+        port.startListening()
+        return port
 
     def test_closes(self) -> None:
         """Closed, each port is closed once, and none is left."""

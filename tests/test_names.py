@@ -49,7 +49,22 @@ class RoomTests(NamesCase):
 
     def test_traps(self) -> None:
         """Letters that only look or fold like ours, and a newline at the end, are refused."""
-        for name in ("", "a\n", "\u212a", "\u0130", "a b", "@a:b", "a/b", "\uff41", "a\0"):
+        for name in (
+            "",
+            "a\n",
+            "\u212a",
+            "\u0130",
+            "a b",
+            "@b:a",
+            "@a",
+            "@a:",
+            "@:b",
+            "@a:b:c",
+            "!audit",
+            "a/b",
+            "\uff41",
+            "a\0",
+        ):
             self.assertRefused(names.room, name, ROOM_INVALID)
 
 
@@ -113,3 +128,31 @@ class MessageIdTests(NamesCase):
         """An id with any other character, or with none at all, is refused."""
         for text in ("", "a.b", "a b", "a:b", "a\n", "\u0660", "\uff41", "a\0", "\ud800"):
             self.assertRefused(names.message_id, text, BAD_REQUEST)
+
+
+class DirectTests(NamesCase):
+    def test_same_for_both(self) -> None:
+        """Two users have one direct room, whoever asks, and its name says who they are."""
+        for one, other in (("ann", "bob"), ("Zoe", "ann"), ("a@b", "c|d"), ("ann", "ann")):
+            name = names.direct(one, other)
+            self.assertEqual(name, names.direct(other, one))
+            self.assertCountEqual(names.two(name), [one, other])
+            self.assertEqual(names.room(name), name)
+            self.assertTrue(names.is_direct(name) and names.is_unlisted(name))
+
+    def test_exact(self) -> None:
+        """It is compared as it is, unlike other rooms."""
+        self.assertNotEqual(names.room("@Ann:bob"), names.room("@ann:bob"))
+
+    def test_others(self) -> None:
+        """Other rooms are not direct; those of the server are not listed either."""
+        self.assertFalse(names.is_direct("lobby") or names.is_unlisted("lobby"))
+        self.assertFalse(names.is_direct("!audit"))
+        self.assertTrue(names.is_unlisted("!audit"))
+
+    def test_user(self) -> None:
+        """A user's id is 1 to 48 characters of mail addresses and such, taken as it is."""
+        for good in ("Ann", "ann@example.org", "auth0|1=2+3", "x" * 48):
+            self.assertEqual(names.user(good), good)
+        for bad in ("", "x" * 49, "a:b", "a b", "ann\n", "\u00e9"):
+            self.assertRefused(names.user, bad, BAD_REQUEST)

@@ -169,6 +169,18 @@ class ReleaseTests(NicksCase):
         self.wait(TICK_S)
         self.assertEqual(self.take("u3", "ann"), "ann")
 
+    def test_dismissed(self) -> None:
+        """Who is only awaited can be dismissed, and nobody else; their nick is free then."""
+        self.take("u1", "ann")
+        self.assertFalse(self.nicks.dismiss("u1"))
+        self.assertFalse(self.nicks.dismiss("nobody"))
+        self.nicks.release("u1", comes_back=True)
+        self.assertTrue(self.nicks.dismiss("u1"))
+        self.assertFalse(self.nicks.dismiss("u1"))
+        self.assertEqual(self.take("u2", "ann"), "ann")
+        self.wait(2 * GRACE_S)
+        self.assertEqual(self.take("u3", "ann"), "ann-2")
+
     def test_back(self) -> None:
         """Who comes back within the grace has their nick, and the grace is over."""
         self.take("u1", "ann")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 from chatd.core.commands import Connect
+from chatd.core.outbox import MOST_TOLD
+from chatd.errors import STALLED
 from tests.support.people import PeopleCase
 
 
@@ -30,6 +32,37 @@ class NodeTests(PeopleCase):
         self.assertEqual(list(self.node.sessions[user]), [two.session.id])
         two.lost()
         self.assertEqual(self.node.sessions, {})
+
+    def test_gone_twice(self) -> None:
+        """A session that is told twice to be gone is forgotten once, with one hold of its nick."""
+        one = self.guest("Ann")
+        two = self.guest(resume=self.resume(one))
+        self.assertFalse(self.node.forget("nobody", "x"))
+        self.assertFalse(self.node.forget(one.user, "x"))
+        one.lost()
+        one.lost()
+        self.assertEqual(list(self.node.sessions[one.user]), [two.session.id])
+        self.assertEqual(len(self.nicks), 1)
+
+    def test_whisper(self) -> None:
+        """What is told to a user is told to all of their sessions but one, and to nobody else."""
+        one, other, plain = self.guest("Ann"), self.guest("Bob"), self.plain()
+        two = self.guest(resume=self.resume(one))
+        before = [len(each.peer.writes) for each in (one, other, plain)]
+        self.node.whisper(one.user, b'{"a":1}', but=one.session)
+        self.node.whisper(plain.user, b'{"a":1}')
+        self.node.whisper("nobody", b'{"a":1}')
+        self.assertEqual(two.told[-1], {"push": {"message": {"data": {"a": 1}}}})
+        self.assertEqual([len(each.peer.writes) for each in (one, other, plain)], before)
+
+    def test_whispers_wait(self) -> None:
+        """A session that does not read is told so much and no more: it is closed."""
+        one = self.guest("Ann")
+        two = self.guest(resume=self.resume(one))
+        two.peer.pause()
+        for _ in range(MOST_TOLD + 1):
+            self.node.whisper(one.user, b"1")
+        self.assertEqual((one.peer.closes, two.peer.closes), ([], [STALLED]))
 
     def test_connecting(self) -> None:
         """It does not know who has not said yet who they are."""

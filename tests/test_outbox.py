@@ -8,7 +8,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.core.events import Sender
-from chatd.core.outbox import Outbox, State
+from chatd.core.outbox import MOST_TOLD, Outbox, State
 from chatd.core.room import Member
 from chatd.core.wheel import TICK_S, Wheel
 from chatd.errors import NORMAL, POLICY, STALLED
@@ -158,6 +158,24 @@ class AnswerTests(OutboxCase):
         self.assertEqual(self.peer.writes, [b"x" * 11])
         self.assertTrue(self.peer.drain())
         self.assertEqual(self.peer.overruns, 0)
+
+    def test_told(self) -> None:
+        """What a peer did not ask for leaves at once, or waits as answers do."""
+        self.outbox.tell(b"1")
+        self.peer.pause()
+        self.outbox.tell(b"2")
+        self.assertEqual(self.peer.writes, [b"1"])
+        self.assertTrue(self.peer.drain())
+        self.assertEqual(self.peer.writes, [b"1", b"2"])
+
+    def test_told_too_much(self) -> None:
+        """A peer that lags by too much of it is closed as stalled."""
+        self.peer.pause()
+        for _ in range(MOST_TOLD):
+            self.outbox.tell(b"1")
+        self.assertEqual(self.peer.closes, [])
+        self.outbox.tell(b"1")
+        self.assertEqual((self.peer.closes, self.outbox.state), ([STALLED], State.GONE))
 
     def test_gone(self) -> None:
         """For a peer that is gone none is kept."""

@@ -111,6 +111,56 @@ class PathsTests(SynchronousTestCase):
         self.assertEqual(client.texts, ["Hello from server!"])
         self.assertEqual(client.close, (1000, ""))
 
+    def test_open(self) -> None:
+        """Where nobody signs in every door is open to everybody."""
+        paths = World(greeter=True, plain_rooms=("den",)).paths
+        for path in ("/", "/plain", "/connection/websocket", "/greeter"):
+            self.assertEqual(paths.shut(path, lambda: {"room": ["lobby"]}), "", path)
+
+    def test_banned(self) -> None:
+        """A banned address is let in by no door, whoever may sign in there."""
+        world = World(greeter=True)
+        world.ban("203.0.113.7")
+        for path in ("/", "/plain", "/greeter", "/connection/websocket"):
+            self.assertIn("banned", world.paths.shut(path, dict, "203.0.113.7"))
+            self.assertEqual(world.paths.shut(path, dict, "203.0.113.8"), "")
+
+    def test_shut(self) -> None:
+        """Where people sign in only the door is open at which they can, and some plain rooms."""
+        paths = World(greeter=True, users=True, plain_rooms=("den", "lobby")).paths
+        self.assertEqual(paths.shut("/connection/websocket", dict), "")
+        self.assertIn("sign in", paths.shut("/greeter", lambda: {"room": ["den"]}))
+        for path in ("/", "/plain"):
+            for query in ({}, {"room": ["den"]}, {"room": ["DEN"], "nick": ["Ann"]}):
+                self.assertEqual(paths.shut(path, lambda: query), "", query)  # noqa: B023
+            self.assertIn("hall is not in", paths.shut(path, lambda: {"room": ["hall"]}))
+
+    def test_shut_strange(self) -> None:
+        """A query that makes no sense leads nowhere, whatever is in it."""
+        paths = World(users=True, plain_rooms=("den",)).paths
+        for query in (
+            {},
+            {"room": ["den", "den"]},
+            {"room": [""]},
+            {"room": ["a b"]},
+            {"room": ["den"], "nicks": ["2"]},
+            {"room": ["@a:b"]},
+            {"room": ["!audit"]},
+        ):
+            self.assertIn("sign in", paths.shut("/plain", lambda: query), query)  # noqa: B023
+
+    def test_address(self) -> None:
+        """A session knows the address of its peer, by whichever door it came."""
+        world = World(greeting="")
+        plain = world.open("/plain", "10.0.0.7")
+        sdk = world.open("/connection/websocket", "10.0.0.8")
+        sdk.say('{"id":1,"connect":{}}')
+        world.turn()
+        sessions = [each for user in world.node.sessions.values() for each in user.values()]
+        self.assertEqual(sorted(each.address for each in sessions), ["10.0.0.7", "10.0.0.8"])
+        for client in (plain, sdk):
+            client.transport.abortConnection()
+
     def test_compressed(self) -> None:
         """Who agreed to it is sent the same as all others, and what is large compressed.
 

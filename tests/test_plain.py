@@ -78,7 +78,8 @@ class EncodeTests(SynchronousTestCase):
     def test_other_json(self) -> None:
         """Other JSON is shown as it is stored, its numbers spelled as they are."""
         for said in (
-            '{"type":"reaction","id":"r","ref":1,"emoji":"👍","on":true}',
+            '{"type":"edit","text":1}',
+            '{"type":["delete"]}',
             '{"type":"deleted","ref":1}',
             '{"type":"message","text":1.50}',
             '{"type":"message"}',
@@ -100,6 +101,22 @@ class EncodeTests(SynchronousTestCase):
             assert isinstance(text, str)
             self.assertTrue(text.startswith(before))
             self.assertEqual(repr(json.loads(text.removeprefix(before))), repr([value]))
+
+    def test_edit(self) -> None:
+        """An edit is its new text after a star."""
+        edit = stored(b'{"type":"edit","id":"e1","ref":1,"text":"high \xc3\xa4"}')
+        self.assertEqual(messages_in(Plain().encode(edit)), ["* high \u00e4"])
+        self.assertEqual(messages_in(Plain(nicks=True).encode(edit)), ["Ann: * high \u00e4"])
+
+    def test_silent(self) -> None:
+        """Deletions, reactions and topics are not shown."""
+        for said in (
+            b'{"type":"delete","id":"d1","ref":1}',
+            b'{"type":"reaction","id":"r1","ref":1,"emoji":"+","on":true}',
+            b'{"type":"topic","text":"cake"}',
+        ):
+            for dialect in (Plain(), Plain(nicks=True)):
+                self.assertEqual(dialect.encode(stored(said)), b"")
 
     def test_erased(self) -> None:
         """An erased message is not shown."""

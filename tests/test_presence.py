@@ -155,6 +155,20 @@ class LeaveTests(PresenceCase):
         self.wait(GRACE_S * 2)
         self.assertEqual(len(self.emptied), 1)
 
+    def test_given_up(self) -> None:
+        """Who is only awaited can be given up, and nobody else; that is told as they left."""
+        self.presence.join(ANN)
+        self.presence.give_up("ann")
+        self.presence.give_up("nobody")
+        self.assertTold(("joined", ANN))
+        self.presence.leave(ANN, comes_back=True)
+        self.presence.give_up("ann")
+        self.assertTold(("left", ANN))
+        self.presence.give_up("ann")
+        self.wait(2 * GRACE_S)
+        self.assertTold()
+        self.assertEqual(list(self.presence), [])
+
     def test_back(self) -> None:
         """Coming back within the grace is silent, and the grace is over."""
         self.presence.join(ANN)
@@ -284,3 +298,25 @@ class AnyOrderTests(PresenceCase):
         for user in "xyz":
             whats = [what for what, _, sender in told if sender.user == user]
             self.assertEqual(whats, ["joined", "left"] * (len(whats) // 2))
+
+
+class GiveUpTests(PresenceCase):
+    def test_awaited(self) -> None:
+        """Who is awaited is not any more, at once and once, and may come anew."""
+        self.presence.join(ANN)
+        self.presence.leave(ANN, comes_back=True)
+        self.assertEqual(list(self.presence), ["ann"])
+        self.presence.give_up("ann")
+        self.assertEqual((list(self.presence), self.told.lines[-1]), ([], ("left", "lobby", ANN)))
+        count = len(self.told.lines)
+        self.presence.give_up("ann")
+        self.assertEqual(len(self.told.lines), count)
+        self.presence.join(ANN_TOO)
+        self.assertEqual(list(self.presence), ["ann"])
+
+    def test_here(self) -> None:
+        """Who is here stays, and who never was is nobody."""
+        self.presence.join(ANN)
+        self.presence.give_up("ann")
+        self.presence.give_up("bob")
+        self.assertEqual(list(self.presence), ["ann"])

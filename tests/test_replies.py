@@ -8,7 +8,7 @@ from typing import get_args
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.core import replies
-from chatd.core.events import Notice, RoomEvent, Unsubscribed
+from chatd.core.events import Notice, RoomEvent, Unsubscribed, Whisper
 from chatd.core.replies import Answer, Done, Refused, Reply, Subscribed, Told
 from chatd.errors import BAD_REQUEST, INTERNAL
 from tests.support.values import is_frozen
@@ -21,8 +21,9 @@ class ReplyTests(SynchronousTestCase):
         self.assertEqual(classes, set(get_args(Answer)))
 
     def test_told(self) -> None:
-        """What a dialect encodes is every event, a notice, an unsubscription or a reply."""
-        self.assertEqual(set(get_args(Told)), {*get_args(RoomEvent), Notice, Unsubscribed, Reply})
+        """What a dialect encodes is an event, a notice, an unsubscription, a whisper, a reply."""
+        kinds = {*get_args(RoomEvent), Notice, Unsubscribed, Whisper, Reply}
+        self.assertEqual(set(get_args(Told)), kinds)
 
     def test_frozen(self) -> None:
         """They never change."""

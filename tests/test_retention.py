@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.brokers import connections
 from chatd.brokers.retention import Retention
-from chatd.brokers.store import STEP
+from chatd.brokers.trims import STEP
 from chatd.core.broker import Place, Position
 from chatd.errors import Refusal
 from tests.support.brokers import ClockWorker, clock_broker, settle, sqlite_error
@@ -84,10 +84,28 @@ class RetentionTests(SynchronousTestCase):
         return [message.offset for message in messages]
 
     def test_default(self) -> None:
-        """Without being told otherwise it keeps all, and does nothing."""
+        """Without being told otherwise it keeps all."""
         self.say("ann", 3)
         self.retention()
-        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.pass_by(3700)
+        self.assertEqual((self.trims, self.left("ann")), ([], [1, 2, 3]))
+
+    def test_left_over(self) -> None:
+        """What a trim left that did not go on goes, though all is kept."""
+        self.say("ann", 3, close=True)
+        self.say("bob", 1300)
+        self.broker.trim("bob", 1200, lambda gone: None)
+        settle(self.clock)
+        self.retention()
+        self.pass_by(1)
+        self.assertEqual([room for room, _ in self.trims], ["bob", "bob"])
+        self.assertEqual(self.left("bob"), list(range(1201, 1301)))
+        counts: list[object] = []
+        self.broker.connections.read(
+            lambda each: each.execute("select count(*) from message").fetchone(), counts.append
+        )
+        settle(self.clock)
+        self.assertEqual(counts, [(103,)])
 
     def test_messages(self) -> None:
         """Of each room so many messages are kept, whether it is open or not."""

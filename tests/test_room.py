@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.core.broker import ERASED, Opened
 from chatd.core.events import Message, Sender
 from chatd.core.room import Member, Room, Row, erase
+from chatd.errors import UNAVAILABLE
 from tests.support.peers import connect
 from tests.support.scene import lone_room
 from tests.support.scripted import Lines
@@ -74,6 +75,44 @@ class HeadTests(SynchronousTestCase):
             erase(rows, offset)
             self.assertEqual([row.message for row in rows], [message(n) for n in (5, 6, 7)])
         erase([], 1)
+
+
+class ReadingTests(SynchronousTestCase):
+    def test_erased_meanwhile(self) -> None:
+        """What is erased while it is read says so; what is read later or before is as it came."""
+        room = lone_room(head=HEAD)
+        told: list[object] = []
+        first, second = room.reading(told.append), room.reading(told.append)
+        room.erase(2)
+        third = room.reading(told.append)
+        page = [message(1), message(2), message(3)]
+        erased = [page[0], page[1]._replace(payload=ERASED), page[2]]
+        for came in (second, third, first):
+            came(page)
+        self.assertEqual(told, [erased, page, erased])
+        self.assertEqual(room._readings, {})
+
+    def test_refused(self) -> None:
+        """A refusal is told as it is."""
+        room = lone_room(head=HEAD)
+        told: list[object] = []
+        came = room.reading(told.append)
+        room.erase(2)
+        came(UNAVAILABLE)
+        self.assertEqual(told, [UNAVAILABLE])
+
+    def test_tail(self) -> None:
+        """What is erased is gone from the tail."""
+        room = lone_room(head=HEAD)
+        room.grow(message(HEAD + 1))
+        room.erase(HEAD + 1)
+        self.assertEqual([row.message.payload for row in room.tail], [ERASED])
+
+    def test_turns(self) -> None:
+        """All who change something in a room share its turns."""
+        room = lone_room()
+        room.turns.take(lambda: None)
+        self.assertEqual(len(room.turns), 1)
 
 
 class RowTests(SynchronousTestCase):

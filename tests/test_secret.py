@@ -11,7 +11,7 @@ from pathlib import Path
 from twisted.logger import LogLevel
 
 from chatd.errors import ConfigError
-from chatd.secret import LENGTH, load
+from chatd.secret import LENGTH, load, read
 from tests.support.databases import powerless
 from tests.support.logs import LogCase
 
@@ -36,6 +36,20 @@ class SecretTests(LogCase):
         if secret:
             self.assertNotIn(secret.hex(), error)
             self.assertNotIn(repr(secret), error)
+
+    def test_read(self) -> None:
+        """Another process reads the same one, and never makes it."""
+        error = str(self.assertRaises(ConfigError, read, self.database))
+        self.assertIn("is not there", error)
+        self.assertFalse(self.file.exists())
+        secret = load(self.database, is_new=True)
+        self.assertEqual(read(self.database), secret)
+        self.file.chmod(0o640)
+        self.assertIn("chmod 600", str(self.assertRaises(ConfigError, read, self.database)))
+        with powerless(self.folder):
+            self.file.chmod(0)
+            error = str(self.assertRaises(ConfigError, read, self.database))
+        self.assertIn("Permission denied", error)
 
     def test_made(self) -> None:
         """It is made at the first start, for its user alone, and stays the same."""

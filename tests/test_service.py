@@ -16,6 +16,8 @@ from twisted.internet.testing import MemoryReactorClock
 
 from chatd import service as service_module
 from chatd.config import Config
+from chatd.core.audit import AUDIT_ROOM
+from chatd.core.bans import by_address, by_user
 from chatd.core.wheel import TICK_S
 from chatd.errors import ConfigError
 from chatd.service import STOP_TIMEOUT_S, ChatService, build
@@ -23,6 +25,7 @@ from tests.support.brokers import ClockWorker, settle
 from tests.support.doors import Client, MemoryTransport
 from tests.support.logs import LogCase
 from tests.support.rfc6455 import close, handshake
+from tests.support.signing import Provider
 
 
 class ServiceCase(LogCase):
@@ -396,21 +399,35 @@ class DatabaseTests(ServiceCase):
         sdk.send(handshake("/connection/websocket"))
         sdk.say('{"id":1,"connect":{}}')
         self.turn()
-        sdk.say('{"id":2,"subscribe":{"channel":"lobby"}}')
-        self.turn()
-        self.assertIn('"id":2,"error":{"code":400', sdk.texts[-1])
-        sdk.say('{"id":3,"publish":{"channel":"lobby","data":1}}')
-        self.turn()
-        self.assertIn('"id":3,"error"', sdk.texts[-1])
+        self.assertIn('"id":1,"error":{"code":400', sdk.texts[-1])  # or a banned one would be in
         critical = [line for line in self.lines if "storing messages" in line]
         self.assertEqual(len(critical), 1, self.lines)
         self.flushLoggedErrors()
         os.rename(f"{self.database}.away", self.database)
+        self.advance(2)
         client = self.connect(1919)
         client.send(handshake())
         self.turn()
         self.assertEqual(client.texts, ["connected to WebSocket server"])
         self.stop(service)
+
+    def test_bans_kept(self) -> None:
+        """Who was banned is still banned after a start anew, before anybody comes in."""
+        service = self.start(database=self.database)
+        now_ms = service._node.now_ms()
+        for ban in (by_address("203.0.113.7"), by_user("ann")):
+            service._node.bans.ban(ban, now_ms + 90_000, now_ms, lambda outcome: None)
+        self.turn()
+        self.stop(service)
+        self.reactor.tcpServers.clear()
+        service = self.start(database=self.database)
+        self.assertTrue(service._node.bans.covers("203.0.113.7", now_ms))
+        self.assertTrue(service._node.bans.refused("ann", "", now_ms))
+        self.assertFalse(service._node.bans.refused("ann", "", now_ms + 90_000))
+
+    def test_audited(self) -> None:
+        """The audit log's room is open from the start."""
+        self.assertIsNotNone(self.start()._node.hub.find(AUDIT_ROOM))
 
     def test_kept(self) -> None:
         """What was said is there after a start anew, and so are those who said it."""
@@ -434,6 +451,32 @@ class DatabaseTests(ServiceCase):
             self.reactor.tcpServers.clear()
         users = [text.partition('"user":"')[2].partition('"')[0] for text in texts]
         self.assertEqual(users[0], users[1])
+
+
+class SignInTests(ServiceCase):
+    def test_key(self) -> None:
+        """A key that cannot be used is refused in a line, before chatd listens anywhere."""
+        path = os.path.join(self.mktemp(), "hs.key")
+        words = self.refuse(keys=(f"HS256:{path}",))
+        self.assertIn(f"auth.keys: {path!r}: No such file", words)
+        self.assertEqual(self.reactor.tcpServers, [])
+
+    def test_token(self) -> None:
+        """Whoever has a token by a key that is named comes in, and nobody else."""
+        folder = self.mktemp()
+        os.mkdir(folder)
+        provider = Provider("ES256")
+        service = self.start(keys=(provider.write(folder),))
+        client = self.connect(1919)
+        client.send(handshake("/connection/websocket"))
+        client.say('{"id":1,"connect":{}}')
+        token = provider.token("ann", 4_000_000_000)
+        client.say(json.dumps({"id": 2, "connect": {"token": token}}))
+        self.turn()
+        self.assertIn('"code":440', client.texts[0])
+        self.assertIn('"user":"ann"', client.texts[1])
+        self.assertNotIn(token.split(".")[2], repr(self.lines))
+        self.stop(service)
 
 
 class StopTests(ServiceCase):

@@ -33,17 +33,20 @@ from chatd.core.room import Room
 from chatd.core.session import Action, Rate, Session, State
 from chatd.errors import (
     BAD_REQUEST,
+    FULL,
     INTERNAL,
     NICK_INVALID,
     NO_SUCH_COMMAND,
     NORMAL,
     NOT_AVAILABLE,
+    PRIVATE_ROOM,
     ROOM_INVALID,
     TOO_MANY_REQUESTS,
     UNINTELLIGIBLE,
     Close,
 )
 from chatd.wire.plain import Plain
+from tests.support.brokers import sqlite_error
 from tests.support.people import DIALECT, PeopleCase, Person, said
 
 GREETING = "connected to WebSocket server"
@@ -216,6 +219,14 @@ class StateTests(PeopleCase):
             self.assertEqual(self.node.sessions, {})
             self.advance(self.config.grace_s + 1)
             self.assertNobody()
+
+    def test_lost_signed_in(self) -> None:
+        """Nothing is done any more when the time of somebody comes who is lost."""
+        person = self.signed_in("ann", ttl_s=1)
+        person.lost()
+        self.advance(1 + self.config.refresh_timeout_s + 1)
+        self.assertIsNone(person.close)
+        self.assertNobody()
 
     def test_lost_unknown(self) -> None:
         """Who is lost before it is known who they are leaves nothing to do."""
@@ -611,6 +622,22 @@ class RoomTests(PeopleCase):
         person.ask(Presence(2, "den"))
         person.ask(History(3, "den", 10, None, reverse=False))
         self.assertEqual(self.room("den").uses, 2)  # the member, and that somebody is present
+
+    def test_direct(self) -> None:
+        """The direct room of two others is not even looked at."""
+        person = self.guest()
+        person.begin(History(2, "@ann:bob", 1, None, reverse=False), Ping(3))
+        self.settle()
+        self.assertEqual(person.replies[2]["error"]["code"], PRIVATE_ROOM.code)
+        self.assertIsNone(self.hub.find("@ann:bob"))
+        self.assertEqual(person.order, ["1", "2", "3"])
+
+    def test_not_stored(self) -> None:
+        """What cannot be stored is refused, and the conversation goes on."""
+        person = self.guest("Ann", "lobby")
+        self.worker.failures.append(sqlite_error("SQLITE_FULL"))
+        self.assertEqual(person.refusal(said(3)), FULL.code)
+        self.assertEqual(person.ask(said(4)), {})
 
     def test_said_without_being_there(self) -> None:
         """A room is closed behind what is said to it, which is stored all the same."""

@@ -66,6 +66,14 @@ class TableTests(SynchronousTestCase):
             self.assertEqual([each for each in sections if each.startswith(f"{section}_")], [])
 
 
+class ShutTests(SynchronousTestCase):
+    def test_is_shut(self) -> None:
+        """With keys or accounts nobody comes in who has not signed in."""
+        self.assertFalse(Config(plain_rooms=("den",), issuer="x", audience="y").is_shut)
+        self.assertTrue(Config(users=True).is_shut)
+        self.assertTrue(Config(keys=("HS256:/a",)).is_shut)
+
+
 class SettingTests(SynchronousTestCase):
     def test_variable(self) -> None:
         """Its variable is made of section and key."""

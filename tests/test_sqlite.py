@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import secrets
 import shutil
@@ -23,7 +24,7 @@ from chatd.brokers.disk import Disk
 from chatd.brokers.sqlite import SqliteBroker
 from chatd.brokers.worker import ThreadWorker
 from chatd.core.broker import Ack, Broker, Opened, Place, Position, RoomSummary
-from chatd.core.events import Message, payload
+from chatd.core.events import About, Kind, Message, payload
 from chatd.errors import FULL, UNAVAILABLE, UNKNOWN_OUTCOME, Refusal
 from tests.support.brokers import ClockWorker, blocks, clock_broker, settle, sqlite_error
 from tests.support.contracts import SENDER, BrokerContract, DurableContract, Told
@@ -396,6 +397,50 @@ class FileTests(DurableContract, SynchronousTestCase):
         self.turn()
         self.assertEqual(others[2:], [UNAVAILABLE])
 
+    def test_followed(self) -> None:
+        """Who follows is told of each commit, and of what changes what was said."""
+        broker, told = self.begin()
+        assert isinstance(broker, SqliteBroker)
+        grew: list[Sequence[int]] = []
+        changed: list[int] = []
+        broker.follow(grew=grew.append, changed=lambda: changed.append(len(grew)))
+        self.say(broker, told, ["one"])
+        told.publish(broker, "two")
+        told.publish(broker, "three", "bob")
+        self.turn()
+        self.assertEqual((grew, changed), ([[1], [1, 2]], []))
+        told.publish(broker, "four", about=About(Kind.EDIT, 1))
+        self.turn()
+        told.publish(broker, "five", erases=[2])
+        self.turn()
+        self.say(broker, told, ["one"])
+        told.relay(broker, "six")
+        self.turn()
+        self.assertEqual((grew[2:], changed), ([[1], [1]], [3, 4]))
+        self.trim(broker, 1)
+        self.trim(broker, 1)
+        self.assertEqual(changed, [3, 4, 4])
+        self.run_sql(broker, "pragma query_only = 1")
+        told.publish(broker, "seven", erases=[2])
+        self.turn()
+        self.assertEqual((len(grew), len(changed)), (4, 3))
+
+    def test_erased_from_the_file(self) -> None:
+        """Of what was erased or trimmed nothing is in the database once its log is taken in."""
+        broker, told = self.begin()
+        for number in range(300):
+            told.publish(broker, f"secret{number:04}")
+        self.turn()
+        self.say(broker, told, [f"m{number}" for number in range(300)])
+        told.publish(broker, "gone", erases=range(101, 301))
+        self.turn()
+        self.trim(broker, 100)
+        self.run_sql(broker, "pragma wal_checkpoint(truncate)")
+        path = self.path(broker)
+        for each in (path, Path(f"{path}-wal")):
+            found = set(re.findall(rb'"text":"secret....', each.read_bytes()))
+            self.assertEqual(found, set(), each)
+
     def test_trim_to_the_head(self) -> None:
         """A trim ends at the head: what is under way is not taken before it is told."""
         broker, told = self.begin()
@@ -446,8 +491,8 @@ class FileTests(DurableContract, SynchronousTestCase):
         self.say(broker, told, ["one"])
         self.run_sql(
             broker,
-            "insert into message select room, 2, opening, time, size, user, id, null, sender, body"
-            " from message",
+            "insert into message select key + 1, opening, time, size, kind, ref, user, id, sender,"
+            " body from message",
         )
         self.assertEqual(self.page(broker, 0, 9), [1])
         self.assertEqual(self.page(broker, 0, 9, backward=True), [1])

@@ -50,6 +50,7 @@ class ConnectTests(FileCase):
         self.assertEqual(self.pragma(connection, "journal_size_limit"), 16 << 20)
         self.assertEqual(self.pragma(connection, "trusted_schema"), 0)
         self.assertEqual(self.pragma(connection, "foreign_keys"), 0)
+        self.assertEqual(self.pragma(connection, "secure_delete"), 1)
 
     def test_writer_not_flushed(self) -> None:
         """A writer that need not flush each commit still keeps a WAL, flushed with checkpoints."""
@@ -203,9 +204,9 @@ class OursTests(FileCase):
         connection = self.opened()
         create(connection)
         connection.execute("drop table record")
-        connection.execute("drop trigger erase")
+        connection.execute("drop index edit")
         connection.execute("create table of_the_admin (a)")
-        self.assertIn("erase", lacks(connection, MIGRATIONS))
+        self.assertIn("edit", lacks(connection, MIGRATIONS))
         self.assertIn("record", lacks(connection, MIGRATIONS))
         self.assertNotIn("room", lacks(connection, MIGRATIONS))
 

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from collections.abc import Mapping, Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.brokers import store
+from chatd.brokers import store, words
 from chatd.brokers.database import connect, create
 from chatd.brokers.faults import DamagedError
-from chatd.brokers.store import MOST_ROWS, STEP, Expired, Floor, Row
+from chatd.brokers.schema import OFFSET_BITS, key
+from chatd.brokers.store import MOST_NAMES, MOST_ROOMS, MOST_ROWS, Floor, Row
 from chatd.brokers.window import WINDOW, WINDOW_MS
 from chatd.core.broker import BLOCK, RoomSummary
-from chatd.core.events import Message, Sender, compact
+from chatd.core.events import Kind, Message, Sender, compact, payload
 from tests.support import strategies
 
 SENDER = Sender("user", "session", "nick")
 
 
-def row(offset: int, body: str = '"x"', *, room: int = 1, time: int = 0, erases: int = 0) -> Row:
+ROOM = 1 << OFFSET_BITS
+
+
+def row(
+    offset: int,
+    body: str = '"x"',
+    *,
+    room: int = 1,
+    time: int = 0,
+    kind: Kind = Kind.OTHER,
+    ref: int = 0,
+) -> Row:
     """A row as the broker makes it."""
     sender = SENDER.encoded.decode()
     size = len(sender) + len(body.encode())
-    return (room, offset, 1, time, size, "user", f"id {offset}", erases or None, sender, body)
+    ref_key = key(room, ref) if ref else None
+    names = ("user", f"id {offset}", sender, body)
+    return (key(room, offset), 1, time, size, int(kind), ref_key, *names)
 
 
 class StoreTests(SynchronousTestCase):
@@ -35,7 +51,28 @@ class StoreTests(SynchronousTestCase):
 
     def add(self, *rows: Row, name: str = "ann") -> None:
         for first in range(0, len(rows), MOST_ROWS):
-            store.add(self.connection, [(rows[0][0], name)], rows[first : first + MOST_ROWS])
+            room = (rows[0][0] >> OFFSET_BITS, name)
+            store.add(self.connection, [room], rows[first : first + MOST_ROWS])
+
+    def change(
+        self,
+        *rows: Row,
+        erased: Sequence[int] = (),
+        mentions: Mapping[int, Sequence[str]] | None = None,
+    ) -> None:
+        """Store what changes others, of the room `ann`; by offsets."""
+        store.add(
+            self.connection,
+            [(1, "ann")],
+            rows,
+            [key(1, each) for each in erased],
+            {key(1, each): names for each, names in (mentions or {}).items()},
+        )
+
+    def mentions(self) -> list[tuple[str, int]]:
+        """Names and offsets of all mentions."""
+        found = self.connection.execute("select name, key from mention order by key, name")
+        return [(name.decode(), each - ROOM) for name, each in found]
 
     def page(self, after: int, upto: int, limit: int = 100, most: int = 1 << 20) -> list[int]:
         forward = store.page(self.connection, 1, "ann", after, upto, limit, most, False)
@@ -77,7 +114,8 @@ class StoreTests(SynchronousTestCase):
         """The same holds when one of them erases another."""
         self.add(row(1))
         with self.assertRaises(sqlite3.IntegrityError):
-            self.add(row(2, erases=1), row(3), row(1))
+            self.change(row(2), row(3), row(1), erased=[1], mentions={2: ["bob"]})
+        self.connection.rollback()
         self.assertEqual((self.count(), self.page(0, 9)), (1, [1]))
         ((body,),) = self.connection.execute("select body from message").fetchall()
         self.assertEqual(body, b'"x"')
@@ -119,7 +157,7 @@ class StoreTests(SynchronousTestCase):
         self.connection.execute("delete from message")
         rows = [row(n, compact(text).decode()) for n, text in enumerate(texts, 1)]
         if erasing:  # which is stored in another way
-            rows[0] = row(1, rows[0][-1], erases=99)
+            rows[0] = row(1, rows[0][-1], ref=99)
         self.add(*rows)
         found = store.page(self.connection, 1, "ann", 0, 9, 9, 1 << 20, False)
         self.assertEqual(
@@ -132,20 +170,75 @@ class StoreTests(SynchronousTestCase):
 
     def test_erased(self) -> None:
         """An erased message says so and keeps a true size; one that is not there is no matter."""
-        self.add(row(1, '"a long secret"'), row(2, erases=1), row(3, erases=99))
-        ((body, size, sender),) = self.connection.execute(
-            "select body, size, sender from message where offset = 1"
+        self.add(row(1, '"a long secret"'), row(2, '"zażółć"'), row(3), row(1, room=2))
+        self.change(row(4), erased=[1, 2, 4, 99])
+        found = self.connection.execute(
+            "select body, size, length(cast(sender as blob)) from message order by key"
         ).fetchall()
-        self.assertEqual((body, size), (b'{"type":"deleted"}', len(sender) + len(body)))
-        ((erases,),) = self.connection.execute(
-            "select group_concat(coalesce(erases, 'null')) from message"
-        ).fetchall()
-        self.assertEqual(erases, b"null,1,99")
+        erased = b'{"type":"deleted"}'
+        bodies = [erased, erased, b'"x"', erased, b'"x"']
+        self.assertEqual([body for body, _, _ in found], bodies)
+        self.assertEqual([size - sender for _, size, sender in found], [len(b) for b in bodies])
+
+    def test_kinds(self) -> None:
+        """It is stored what a message is, and which it changes, in any batch."""
+        self.add(row(1, kind=Kind.MESSAGE), row(2))
+        self.add(row(3, kind=Kind.REACTION, ref=1), row(4, kind=Kind.TOPIC))
+        self.change(row(5, kind=Kind.DELETE, ref=2), erased=[2])
+        found = self.connection.execute("select kind, ref from message order by key").fetchall()
+        expected = [(1, None), (0, None), (4, key(1, 1)), (5, None), (3, key(1, 2))]
+        self.assertEqual(found, expected)
+
+    def test_mentions(self) -> None:
+        """Mentions are stored with the message, and others take their place with its edit."""
+        self.change(row(1), row(2), mentions={1: ["bob", "cid", "bob"], 2: ["bob"]})
+        self.assertEqual(self.mentions(), [("bob", 1), ("cid", 1), ("bob", 2)])
+        self.change(row(3, kind=Kind.EDIT, ref=1), mentions={1: ["cid", "dan"]})
+        self.assertEqual(self.mentions(), [("cid", 1), ("dan", 1), ("bob", 2)])
+        self.change(row(4, kind=Kind.EDIT, ref=1), mentions={1: []})
+        self.assertEqual(self.mentions(), [("bob", 2)])
+
+    def test_mentions_erased(self) -> None:
+        """With a message its mentions go, and what is erased or not there gets none."""
+        self.change(row(1), row(2), mentions={1: ["bob"], 2: ["bob"]})
+        self.change(row(3), row(4), erased=[1, 3], mentions={3: ["cid"], 99: ["dan"]})
+        self.assertEqual(self.mentions(), [("bob", 2)])
+        self.change(row(5, kind=Kind.EDIT, ref=1), mentions={1: ["cid"]})
+        self.assertEqual(self.mentions(), [("bob", 2)])
+
+    def test_words_erased(self) -> None:
+        """The words of what is erased are taken out as they went in, with those of its edits."""
+        bodies = [payload("m", text).decode() for text in ("apple", "pear", "plum")]
+        self.add(row(1, bodies[0], kind=Kind.MESSAGE), row(2, bodies[1], kind=Kind.MESSAGE))
+        self.add(row(3, bodies[2].replace("message", "edit"), kind=Kind.EDIT, ref=1))
+        words.take_in(self.connection, 1, 100)
+        self.change(row(4, kind=Kind.DELETE, ref=1), erased=[1, 3])
+        found = "select group_concat(rowid) from words where words match ?"
+        for text, rows in (("apple", None), ("plum", None), ("pear", b"%d" % key(1, 2))):
+            self.assertEqual(self.connection.execute(found, (text,)).fetchone(), (rows,), text)
+
+    def test_one_statement(self) -> None:
+        """What changes nothing is one statement, that commits by itself; else there are few."""
+        seen: list[str] = []
+        self.add(row(1))
+        self.connection.set_trace_callback(seen.append)
+        store.add(self.connection, [], [row(2), row(3, kind=Kind.MESSAGE)])
+        store.add(self.connection, [], [row(4), row(5, kind=Kind.REACTION, ref=1)])
+        self.assertEqual(len({each.split()[0] for each in seen}), 1)
+        self.assertEqual(len([each for each in seen if "into message" in each]), 2)
+        seen.clear()
+        self.change(row(6), erased=range(1, 6), mentions={6: ["bob"]})
+        self.connection.set_trace_callback(None)
+        self.assertLess(len(seen), 12, seen)
+        for statement in (store._ERASE, store._FORGET, store._MENTION):
+            plan = self.connection.execute(f"explain query plan {statement}", ("[]",)).fetchall()
+            steps = [step[-1].decode() for step in plan]
+            self.assertFalse(any(re.match("SCAN (message|mention|m)$", step) for step in steps))
 
     def test_page(self) -> None:
         """A page is bounded by offsets, rows and bytes, from either end; one row fits always."""
         self.add(*(row(n) for n in range(1, 10)))
-        size = row(1)[4]
+        size = row(1)[3]
         self.assertEqual(self.page(2, 5), [3, 4, 5])
         self.assertEqual(self.back(2, 5), [3, 4, 5])
         self.assertEqual(self.page(2, 9, limit=2), [3, 4])
@@ -163,6 +256,26 @@ class StoreTests(SynchronousTestCase):
             self.assertTrue(any("SEARCH message" in step for step in steps), steps)
             self.assertFalse(any("SCAN message" in step for step in steps), steps)
 
+    def test_other_rooms(self) -> None:
+        """A page ends at its room, whatever is asked."""
+        self.add(*(row(n) for n in (1, 2, 3)), name="ann")
+        self.add(*(row(n, room=2) for n in (1, 2, 3)), name="bob")
+        found = store.page(self.connection, 2, "bob", -5, 9, 99, 1 << 20, False)
+        self.assertEqual([each.offset for each in found], [1, 2, 3])
+        self.assertEqual(store.read_room(self.connection, "ann", 0).head, 3)
+
+    def test_trimmed_unseen(self) -> None:
+        """What is trimmed and still there is not shown: not in a page, a tail or a position."""
+        self.add(*(row(n) for n in range(1, 6)))
+        self.connection.execute("update room set floor = 3, floor_opening = 1, time = 7, top = 5")
+        self.assertEqual((self.page(0, 9), self.back(0, 9)), ([4, 5], [4, 5]))
+        self.assertEqual((self.page(0, 9, limit=1), self.back(0, 3)), ([4], []))
+        room = store.read_room(self.connection, "ann", 0)
+        self.assertEqual([each.offset for each in room.tail], [4, 5])
+        self.assertEqual((room.head, room.time_ms), (5, 7))
+        found = [store.opening_of(self.connection, 1, offset) for offset in (2, 3, 4)]
+        self.assertEqual(found, [0, 0, 1])
+
     def test_damaged(self) -> None:
         """A message that cannot be what was stored is an error, not something that is told."""
         for change in (
@@ -179,7 +292,7 @@ class StoreTests(SynchronousTestCase):
         ):
             self.connection.execute("delete from message")
             self.add(row(1), row(2))
-            self.connection.execute(f"update message set {change} where offset = 2")
+            self.connection.execute(f"update message set {change} where key & 255 = 2")
             self.assertEqual(self.page(0, 1), [1])
             if not change.startswith("id"):
                 self.assertRaises(DamagedError, self.page, 0, 2)
@@ -216,84 +329,47 @@ class StoreTests(SynchronousTestCase):
         self.assertEqual(room.window.find(("user", "id 21"), head, 0), 21)
         self.assertEqual(len(store.read_room(self.connection, "ann", 0).window), WINDOW)
 
-    def test_trim(self) -> None:
-        """A trim takes one step of messages and knows floor, head and who wrote the floor."""
-        self.add(*(row(n) for n in range(1, 2 * STEP + 1)))
-        self.assertEqual(store.trim(self.connection, "ann", 2 * STEP), Floor(STEP, 1))
-        self.assertEqual(self.count(), STEP)
-        self.assertEqual(store.trim(self.connection, "ann", STEP + 1), Floor(STEP + 1, 1))
-        self.assertEqual(store.trim(self.connection, "ann", STEP), Floor(STEP + 1, 1))
-        self.assertEqual(store.trim(self.connection, "ann", 2 * STEP), Floor(2 * STEP, 1))
-        room = store.read_room(self.connection, "ann", 0)
-        self.assertEqual((room.head, room.floor), (2 * STEP, Floor(2 * STEP, 1)))
-        self.assertEqual(store.trim(self.connection, "bob", 9), Floor())
-
-    def test_trim_all_or_none(self) -> None:
-        """A trim that fails half way takes nothing, once it is rolled back."""
-        self.add(row(1), row(2))
-        self.connection.execute(
-            "create trigger no before delete on message begin select raise(abort, 'no'); end"
-        )
-        with self.assertRaises(sqlite3.IntegrityError):
-            store.trim(self.connection, "ann", 1)
-        self.connection.rollback()
-        self.assertEqual(store.read_room(self.connection, "ann", 0).floor, Floor())
-
     def test_summaries(self) -> None:
         """Rooms are told with head and time, the latest first; a name may hold anything."""
         self.assertEqual(store.summaries(self.connection), [])
         self.add(row(1, time=5), row(2, time=6))
         self.add(row(1, room=2, time=9), name="b o b")
-        self.add(row(1, room=3, time=7), name="cid")
-        self.connection.execute("insert into room (n, name) values (4, 'empty')")
-        store.trim(self.connection, "cid", 1)
+        self.add(row(1, room=3, time=7), row(2, room=3, time=8), name="cid")
+        self.add(row(1, room=4, time=7), name="trimmed")
+        self.connection.execute("insert into room (n, name) values (5, 'empty')")
+        self.connection.execute("update room set floor = 1 where n in (3, 4)")
         self.assertEqual(
             store.summaries(self.connection),
-            [RoomSummary("b o b", 1, 9), RoomSummary("ann", 2, 6), RoomSummary("cid", 1, 0)],
+            [RoomSummary("b o b", 1, 9), RoomSummary("cid", 2, 8), RoomSummary("ann", 2, 6)],
         )
+
+    def test_summaries_named(self) -> None:
+        """Rooms that are not everybody's are told only to who names them; so are others, then."""
+        for n, name in enumerate(("ann", "@a:b", "!audit", "bob", "trimmed"), 1):
+            self.add(row(1, room=n, time=n), name=name)
+        self.connection.execute("update room set floor = 1 where name = 'trimmed'")
+
+        def found(*names: str) -> list[str]:
+            return [each.name for each in store.summaries(self.connection, names)]
+
+        everybodys = [each.name for each in store.summaries(self.connection)]
+        self.assertEqual(everybodys, ["bob", "ann"])
+        self.assertEqual(found("!audit", "@a:b", "ann", "ann"), ["!audit", "@a:b", "ann"])
+        self.assertEqual(found("nowhere", "trimmed"), [])
+        self.assertEqual(found(), [])
+        self.assertEqual(found(*(f"r{n}" for n in range(MOST_NAMES)), "ann"), [])
 
     def test_summaries_bounded(self) -> None:
-        """A thousand rooms are told at most."""
-        store.add(
-            self.connection,
-            [(n, f"r{n}") for n in range(1, 1101)],
-            [row(1, room=n, time=n) for n in range(1, 1101)],
+        """So many rooms are told at most, and rooms are found by their names."""
+        count = MOST_ROOMS + 100
+        self.connection.execute(
+            "with recursive every(n) as (select 1 union all select n + 1 from every"
+            f" where n < {count}) insert into room (n, name, top, time)"
+            " select n, 'r' || n, 1, n from every"
         )
         found = store.summaries(self.connection)
-        self.assertEqual((len(found), found[-1].name), (1000, "r101"))
-
-    def test_expired(self) -> None:
-        """The first room with something old is found, and how far that goes."""
-        self.add(row(1, time=50), row(2, time=60))
-        self.add(*(row(n, room=2, time=n) for n in range(1, 11)), name="bob")
-        never, late = 1 << 62, 1000 + WINDOW_MS
-
-        def expired(after_n: int, before_ms: int, keep: int, now_ms: int = late) -> Expired:
-            return store.expired(self.connection, after_n, before_ms, keep, now_ms)
-
-        self.assertEqual(expired(0, 5, never), Expired("bob", 4, 2))
-        self.assertEqual(expired(0, 51, never), Expired("ann", 1, 1))
-        self.assertEqual(expired(1, 51, never), Expired("bob", 10, 2))
-        self.assertEqual(expired(0, 0, 2), Expired("bob", 8, 2))
-        self.assertEqual(expired(0, 0, 1), Expired("ann", 1, 1))
-        self.assertEqual(expired(0, 0, never), Expired(None, 0, 2))
-        self.assertEqual(expired(2, 99, 1), Expired(None, 0, 0))
-        for before_ms, keep in ((0, 1), (1000, never)):
-            self.assertEqual(expired(0, before_ms, keep, WINDOW_MS), Expired(None, 0, 2))
-            self.assertEqual(expired(0, before_ms, keep, WINDOW_MS + 7), Expired("bob", 7, 2))
-
-    def test_expired_out_of_window(self) -> None:
-        """What so many messages came after may go, however young it is."""
-        self.add(*(row(n, time=5) for n in range(1, WINDOW + 4)))
-        for before_ms, keep in ((0, 1), (1000, WINDOW * 2)):
-            found = store.expired(self.connection, 0, before_ms, keep, 5)
-            self.assertEqual(found, Expired("ann", 3, 1))
-
-    def test_expired_bounded(self) -> None:
-        """A search looks at 256 rooms, and tells one step of messages."""
-        rooms = [(n, f"r{n}") for n in range(1, 301)]
-        store.add(self.connection, rooms, [row(n, room=300) for n in range(1, STEP + 9)])
-        self.assertEqual(store.expired(self.connection, 0, 1, 1, WINDOW_MS), Expired(None, 0, 256))
-        self.assertEqual(
-            store.expired(self.connection, 256, 1, 1, WINDOW_MS), Expired("r300", STEP, 300)
-        )
+        self.assertEqual((len(found), found[-1].name), (MOST_ROOMS, "r101"))
+        question = store._SUMMARIES.format(rooms=store._NAMED)
+        plan = self.connection.execute(f"explain query plan {question}", ('["a"]',)).fetchall()
+        steps = [step[-1].decode() for step in plan]
+        self.assertTrue(any("SEARCH r USING INDEX" in step for step in steps), steps)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd import values
+from chatd.core import names
 from tests.support import strategies
 
 
@@ -171,6 +172,36 @@ class PublicUrlTests(ValuesCase):
     def test_refused(self) -> None:
         """It is nothing but an origin, and of http or https."""
         self.refused(values.public_url, "null", "ftp://a", "wss://a", "https://a/chat", 1, "\0")
+
+
+class KeysTests(ValuesCase):
+    def test_keys(self) -> None:
+        """A key is an algorithm and a file; all behind the first colon is the file."""
+        self.assertEqual(values.keys([]), ())
+        words = ["HS256:/a", "RS256:b", "ES256:c:d", "EdDSA:e f"]
+        self.assertEqual(values.keys(words), tuple(words))
+        self.assertEqual(values.keys("HS256:/a ES256:/b"), ("HS256:/a", "ES256:/b"))
+
+    def test_refused(self) -> None:
+        """What names no known algorithm or no file is refused, and more than 10."""
+        for word in ("/a", "HS256", "HS256:", "hs256:/a", "none:/a", "HS512:/a", "RS256:/a\0b"):
+            self.refused(values.keys, [word])
+        self.refused(values.keys, ["HS256:a"] * 11, 7, None, {"HS256": "a"}, [7])
+        self.assertEqual(len(values.keys(["HS256:a"] * 10)), 10)
+
+
+class RoomsTests(ValuesCase):
+    def test_rooms(self) -> None:
+        """Rooms are named as everywhere, and compared in lower case."""
+        self.assertEqual(values.rooms(["Den", "a.b:c_d-1"]), ("den", "a.b:c_d-1"))
+        for name in ("Den", "x" * 100):
+            self.assertEqual(values.rooms([name]), (names.room(name),))
+
+    def test_refused(self) -> None:
+        """What is no name of a room that anybody may enter is refused, and more than 1000."""
+        for name in ("a b", "x" * 101, "@a:b", "!audit", "é"):
+            self.refused(values.rooms, [name])
+        self.refused(values.rooms, ["a"] * 1001, 7, None)
 
 
 class DurabilityTests(ValuesCase):

@@ -54,19 +54,19 @@ class SoundTests(VerifyCase):
         for floor, left in ((4, 6), (10, 0)):
             self.execute(
                 f"update room set floor = {floor}, top = 10, floor_opening = 1",
-                f"delete from message where offset <= {floor}",
+                f"delete from message where key & 0xffffff <= {floor}",
             )
             report = self.look()
             self.assertEqual((report.problems, report.messages), ([], left))
 
     def test_erased(self) -> None:
-        """An erased message, as the trigger leaves it, is no problem."""
+        """An erased message, as it is stored, is no problem."""
         self.filled(10)
         body = '{"type":"deleted"}'
         self.assertEqual(
             self.found(
                 "insert into message values "
-                f"(1, 11, 1, 11, {2 + len(body)}, 'u', 'x', 3, '[]', '{body}')"
+                f"((1 << 40) + 11, 1, 11, {2 + len(body)}, 3, null, 'u', 'x', '[]', '{body}')"
             ),
             [],
         )
@@ -76,7 +76,7 @@ class SoundTests(VerifyCase):
         self.filled(10)
         with closing(connect(self.path, write=True)) as writing:
             writing.execute("begin immediate")
-            writing.execute("delete from message where offset = 5")
+            writing.execute("delete from message where key & 0xffffff = 5")
             self.assertEqual(self.look().problems, [])
             writing.execute("rollback")
 
@@ -85,7 +85,7 @@ class SoundTests(VerifyCase):
         self.filled(10)
 
         def lacks(_connection: sqlite3.Connection, _migrations: object) -> list[str]:
-            self.execute("delete from message where offset = 5")
+            self.execute("delete from message where key & 0xffffff = 5")
             return []
 
         self.patch(module, "lacks", lacks)
@@ -117,7 +117,8 @@ class SoundTests(VerifyCase):
         ):
             self.execute(
                 "insert into message values "
-                f"(1, {offset}, 1, 9, {2 + len(body.encode())}, 'u', 'x', null, '[]', '{body}')"
+                f"((1 << 40) + {offset}, 1, 9, {2 + len(body.encode())}, 0, null, 'u', 'x', '[]',"
+                f" '{body}')"
             )
         self.assertEqual(self.look().problems, [])
 
@@ -132,19 +133,41 @@ class RowTests(VerifyCase):
     def test_hole(self) -> None:
         """A missing message is told once, by the one after it."""
         self.assertEqual(
-            self.found("delete from message where offset in (4, 5)"),
+            self.found("delete from message where key & 0xffffff in (4, 5)"),
             ["room 'lobby', 6: should be 4"],
         )
 
     def test_floor(self) -> None:
-        """So is a missing first one, and one that was trimmed and is there."""
+        """So is a missing first one."""
+        self.execute("update room set floor = 3, floor_opening = 1, top = 3")
         self.assertEqual(
-            self.found("update room set floor = 3, floor_opening = 1, top = 3"),
-            ["room 'lobby', 1: should be 4"],
+            self.found("delete from message where key & 0xffffff <= 4"),
+            ["room 'lobby', 5: should be 4"],
         )
+
+    def test_left(self) -> None:
+        """Some that were trimmed may be left, up to the floor, of any opening."""
+        self.execute(
+            "insert into opening values (2, 'two')",
+            "update room set floor = 6, floor_opening = 2, top = 10",
+            "update message set opening = 2 where key & 0xffffff > 4",
+        )
+        for first in (0, 3, 6):
+            found = self.found(f"delete from message where key & 0xffffff <= {first}")
+            self.assertEqual(found, [], first)
+        self.assertEqual(self.found("update room set floor = 8"), [])
         self.assertEqual(
-            self.found("delete from message where offset <= 4"), ["room 'lobby', 5: should be 4"]
+            self.found("delete from message where key & 0xffffff = 8"),
+            ["room 'lobby', 9: should be 8"],
         )
+
+    def test_latest(self) -> None:
+        """The last message is not older than the one that a trim has seen."""
+        self.assertEqual(self.found("update room set time = 10"), [])
+        words = "room 'lobby': its last message is older than it was when trimmed"
+        self.assertEqual(self.found("update room set time = 11"), [words])
+        emptied = "update room set floor = 10, top = 10, floor_opening = 1"
+        self.assertEqual(self.found(emptied, "delete from message"), [])
 
     def test_top(self) -> None:
         """A lost end is told when the room says that there was more."""
@@ -167,7 +190,7 @@ class RowTests(VerifyCase):
         """What was trimmed was written in an opening that exists."""
         self.assertEqual(
             self.found(
-                "delete from message where offset <= 3",
+                "delete from message where key & 0xffffff <= 3",
                 "update room set floor = 3, floor_opening = 7, top = 3",
             )[0],
             "room 'lobby' was trimmed in opening 7, which is none",
@@ -175,9 +198,9 @@ class RowTests(VerifyCase):
 
     def test_time(self) -> None:
         """Times may stand still and never fall."""
-        self.assertEqual(self.found("update message set time = 4 where offset = 5"), [])
+        self.assertEqual(self.found("update message set time = 4 where key & 0xffffff = 5"), [])
         self.assertEqual(
-            self.found("update message set time = 3 where offset = 5"),
+            self.found("update message set time = 3 where key & 0xffffff = 5"),
             ["room 'lobby', 5: its time is before that of the message before it"],
         )
 
@@ -186,23 +209,23 @@ class RowTests(VerifyCase):
         self.assertEqual(
             self.found(
                 "insert into opening values (2, 'two')",
-                "update message set opening = 2 where offset >= 9",
+                "update message set opening = 2 where key & 0xffffff >= 9",
             ),
             [],
         )
         self.assertEqual(
-            self.found("update message set opening = 1 where offset = 10"),
+            self.found("update message set opening = 1 where key & 0xffffff = 10"),
             ["room 'lobby', 10: its opening is before that of the message before it"],
         )
         self.assertEqual(
-            self.found("update message set opening = 3 where offset = 10"),
+            self.found("update message set opening = 3 where key & 0xffffff = 10"),
             ["room 'lobby', 10: its opening 3 does not exist"],
         )
 
     def test_size(self) -> None:
         """The size is the bytes of sender and body."""
         self.assertEqual(
-            self.found("update message set size = 7 where offset = 2"),
+            self.found("update message set size = 7 where key & 0xffffff = 2"),
             ["room 'lobby', 2: its size is 24, not 7"],
         )
 
@@ -211,7 +234,8 @@ class RowTests(VerifyCase):
         for body in ("x", "", "NaN", "[1", "1 2", "[" * 100_000):
             self.assertEqual(
                 self.found(
-                    f"update message set body = '{body}', size = {2 + len(body)} where offset = 2"
+                    f"update message set body = '{body}', size = {2 + len(body)}"
+                    " where key & 0xffffff = 2"
                 ),
                 ["room 'lobby', 2: its body is not JSON"],
                 body[:10],
@@ -219,7 +243,7 @@ class RowTests(VerifyCase):
         self.assertEqual(
             self.found(
                 "update message set body = cast(x'22ff22' as text), size = 4, sender = '?x' "
-                "where offset = 2"
+                "where key & 0xffffff = 2"
             ),
             [
                 "room 'lobby', 2: its size is 5, not 4",
@@ -233,23 +257,66 @@ class RowTests(VerifyCase):
         self.assertEqual(
             self.found(
                 "update message set user = cast(x'ff' as text), id = cast(x'ff' as text) "
-                "where offset = 2"
+                "where key & 0xffffff = 2"
             ),
             ["room 'lobby', 2: its user is not UTF-8", "room 'lobby', 2: its id is not UTF-8"],
         )
 
-    def test_erases(self) -> None:
-        """Only a message before can be erased."""
-        for erased in (0, 2, 3, -1):
+    def test_kind(self) -> None:
+        """Kinds are those that there are."""
+        for kind in (0, 5):
+            self.assertEqual(self.found(f"update message set kind = {kind}"), [])
+        self.assertEqual(
+            self.found("update message set kind = 6 where key & 0xffffff = 2"),
+            ["room 'lobby', 2: its kind 6 does not exist"],
+        )
+
+    def test_ref(self) -> None:
+        """Only a message before in the same room can be changed."""
+        self.assertEqual(
+            self.found("update message set ref = key - 1 where key & 0xffffff = 3"), []
+        )
+        for ref in (0, 2, 3, 1 << 40, -1):
             self.assertEqual(
-                self.found(f"update message set erases = {erased} where offset = 2"),
-                [f"room 'lobby', 2: it erases {erased}, which is not before it"],
+                self.found(f"update message set ref = (1 << 40) + {ref} where key & 0xffffff = 2"),
+                [
+                    f"room 'lobby', 2: it changes {ref % (1 << 40)}, which is not before it in its"
+                    " room"
+                ],
             )
+
+    def test_mentions(self) -> None:
+        """Mentions are in messages that are there, and not erased."""
+        self.assertEqual(self.found("insert into mention select 'ann', key from message"), [])
+        self.assertEqual(
+            self.found("insert into mention values ('ann', 7), ('bob', 7)"),
+            ["there are 2 mentions in messages that are not there"],
+        )
+        body = '{"type":"deleted"}'
+        self.assertEqual(
+            self.found(
+                "delete from mention where key = 7",
+                f"update message set body = '{body}', size = {2 + len(body)}"
+                " where key & 0xffffff = 3",
+            ),
+            ["there are 1 mentions in messages that are erased"],
+        )
+
+    def test_words(self) -> None:
+        """The words that are known are those of messages that are there."""
+        self.execute(
+            "insert into words (rowid, text) values ((1 << 40) + 2, 'word')",
+            "update room set indexed = 12",
+        )
+        problems = self.found("update room set indexed = 12")
+        self.assertEqual(len(problems), 2, problems)
+        self.assertIn("words up to 12 are known", problems[0])
+        self.assertIn("has not forgotten 1 messages", problems[1])
 
     def test_no_room(self) -> None:
         """Messages of a room that does not exist are told once."""
         self.assertEqual(
-            self.found("update message set room = 7 where offset > 5"),
+            self.found("update message set key = key + (6 << 40) where key & 0xffffff > 5"),
             ["there are messages of room 7, which does not exist"],
         )
 
@@ -258,8 +325,8 @@ class RowTests(VerifyCase):
         self.assertEqual(
             self.found(
                 "insert into room (n, name) values (2, 'other')",
-                "insert into message select 2, offset, 1, 1, size, user, id, null, sender, body "
-                "from message where offset < 4",
+                "insert into message select key + (1 << 40), 1, 1, size, kind, null, user, id, "
+                "sender, body from message where key & 0xffffff < 4",
             ),
             [],
         )
@@ -324,7 +391,10 @@ class FileTests(VerifyCase):
         self.assertEqual(self.look(), Report(version=len(MIGRATIONS)))
         check(self.path, migrations=(*later, "create table latest (a)"), now=0)
         report = self.look()
-        self.assertEqual(report.problems, ["it is of version 3, and this chatd knows 2"])
+        self.assertEqual(
+            report.problems,
+            [f"it is of version {len(MIGRATIONS) + 2}, and this chatd knows {len(MIGRATIONS) + 1}"],
+        )
         self.assertFalse(report.looked)
 
     def test_table_missing(self) -> None:

@@ -17,6 +17,8 @@ WEB = ROOT / "web"
 JS_TESTS = ROOT / "tests" / "js"
 
 INDEX = (WEB / "index.html").read_text("utf-8")
+LOGIN = (WEB / "login.html").read_text("utf-8")
+PAGES = (INDEX, LOGIN)
 FILES = sorted(path for path in WEB.rglob("*") if path.is_file())
 SCRIPTS = [path for path in FILES if path.suffix == ".js"]
 SHEETS = [path for path in FILES if path.suffix == ".css"]
@@ -61,12 +63,13 @@ class SafetyTests(SynchronousTestCase):
             found = SINKS.search(code)
             self.assertIsNone(found, f"{named(script)}: {found and found[0]}")
 
-    def test_index_holds_no_script_and_no_style(self) -> None:
+    def test_pages_hold_no_script_and_no_style(self) -> None:
         """Script and style are files of their own, as the content security policy demands."""
-        self.assertNotRegex(INDEX, r"(?i)<style|\sstyle\s*=|\son[a-z]+\s*=|javascript:")
-        for attributes, content in re.findall(r"(?s)<script\b([^>]*)>(.*?)</script>", INDEX):
-            self.assertIn("src=", attributes)
-            self.assertEqual(content.strip(), "")
+        for page in PAGES:
+            self.assertNotRegex(page, r"(?i)<style|\sstyle\s*=|\son[a-z]+\s*=|javascript:")
+            for attributes, content in re.findall(r"(?s)<script\b([^>]*)>(.*?)</script>", page):
+                self.assertIn("src=", attributes)
+                self.assertEqual(content.strip(), "")
 
     def test_no_foreign_host_is_named(self) -> None:
         """No file of the page names another host: it works without internet."""
@@ -85,28 +88,30 @@ class SafetyTests(SynchronousTestCase):
 class LayoutTests(SynchronousTestCase):
     """How the files hang together."""
 
-    def test_files_named_in_the_index_exist(self) -> None:
-        """Every address in the index is a file below the digest."""
-        addresses = re.findall(r"""(?:href|src)="([^"]*)\"""", INDEX)
-        for address in addresses:
-            if not address.startswith("#"):
-                self.assertTrue(address.startswith("v/{{v}}/"), address)
-                self.assertTrue((WEB / address.removeprefix("v/{{v}}/")).is_file(), address)
+    def test_files_named_in_the_pages_exist(self) -> None:
+        """Every address in a page is a file below the digest, or one of the pages."""
+        for page in PAGES:
+            for address in re.findall(r"""(?:href|src)="([^"]*)\"""", page):
+                if not address.startswith("#") and address not in ("./", "login"):
+                    self.assertTrue(address.startswith("v/{{v}}/"), address)
+                    self.assertTrue((WEB / address.removeprefix("v/{{v}}/")).is_file(), address)
 
     def test_every_file_is_used(self) -> None:
         """Every module is preloaded, every sheet linked, and nothing else lies around."""
-        preloaded = set(re.findall(r'rel="modulepreload" href="v/{{v}}/([^"]+)"', INDEX))
+        pages = INDEX + LOGIN
+        preloaded = set(re.findall(r'rel="modulepreload" href="v/{{v}}/([^"]+)"', pages))
         self.assertEqual(preloaded, {named(path) for path in SCRIPTS} - {"js/old.js"})
-        linked = set(re.findall(r'rel="stylesheet" href="v/{{v}}/([^"]+)"', INDEX))
+        linked = set(re.findall(r'rel="stylesheet" href="v/{{v}}/([^"]+)"', pages))
         self.assertEqual(linked, {named(path) for path in SHEETS})
-        others = {named(path) for path in FILES} - preloaded - linked - {"index.html"}
+        others = {named(path) for path in FILES} - preloaded - linked
+        others -= {"index.html", "login.html"}
         for name in others:
             self.assertIn(f'="v/{{{{v}}}}/{name}"', INDEX)
 
     def test_every_module_is_imported(self) -> None:
-        """Starting from main.js one comes to every module."""
+        """Starting from what the pages load one comes to every module."""
         reached: set[Path] = set()
-        ahead = [WEB / "js" / "main.js"]
+        ahead = [WEB / "js" / "main.js", WEB / "js" / "login.js"]
         while ahead:
             script = ahead.pop()
             if script not in reached:

@@ -294,6 +294,62 @@ class RegistryTests(LogCase):
         client.send(handshake(origin="http://localhost:1920"))
         self.assertEqual(client.status, 101)
 
+    def test_shut(self) -> None:
+        """Where people sign in a door at which they cannot is 403, on both ports; the log says why.
+
+        That holds however the handshake is spelled.
+        """
+        world = World(users=True, greeter=True, greeting="", plain_rooms=("den",))
+        for path in ("/plain", "/plain?room=hall", "/greeter", "/greeter?room=den", "/plain?room="):
+            for client in (world.arrive(), world.browse()):
+                client.send(handshake(path))
+                self.assertEqual(client.status, 403, path)
+            client = world.arrive()
+            client.send(handshake(path, more=("Sec-WebSocket-Protocol: chat",)))
+            self.assertEqual(client.status, 403, path)
+        self.assertIn("hall is not in auth.plain_rooms", "".join(self.lines))
+        client = world.open("/?room=Den&nick=ann")
+        reader = world.open("/plain?room=den&nicks=1")
+        client.say("hello")
+        world.turn()
+        self.assertEqual(reader.texts, ["guest-ann: hello"])
+        self.assertEqual(world.open("/connection/websocket").status, 101)
+
+    def test_banned(self) -> None:
+        """From a banned address nobody comes in, on either port, and the log says so."""
+        world = World()
+        world.ban("203.0.113.7")
+        for path in ("/", "/plain", "/connection/websocket"):
+            self.assertEqual(world.open(path, host="203.0.113.7").status, 403)
+            self.assertEqual(world.open(path, host="::ffff:203.0.113.7").status, 403)
+            self.assertEqual(world.open(path, host="203.0.113.8").status, 101)
+        self.assertIn("the address is banned", self.lines[0])
+        browser = world.browse("203.0.113.7")
+        browser.send(handshake("/plain", host="localhost:1920"))
+        self.assertEqual(browser.status, 403)
+        self.assertEqual(len(world.admission), 3)
+        self.assertEqual(world.open("/nowhere", host="203.0.113.7").status, 404)
+
+    def test_banned_behind_a_proxy(self) -> None:
+        """What counts is the address that the proxy's header names."""
+        world = World()
+        world.ban("203.0.113.7")
+        proxied = world.arrive("10.9.9.9")
+        proxied.transport._peer = IPv4Address("TCP", "203.0.113.7", 7)
+        proxied.send(handshake())
+        self.assertEqual(proxied.status, 403)
+
+    def test_address(self) -> None:
+        """A session knows where its peer is, by the text that the socket was counted under."""
+        world = World()
+        for path in ("/", "/connection/websocket"):
+            world.open(path, host="203.0.113.7").say('{"id":1,"connect":{}}')
+        world.turn()
+        sessions = [each for user in world.node.sessions.values() for each in user.values()]
+        self.assertEqual([each.address for each in sessions], ["203.0.113.7"] * 2)
+        counted = {id(each.admitted_from) for each in world.factory.connections}
+        self.assertEqual({id(each.address) for each in sessions}, counted)
+
     def test_goodbye(self) -> None:
         """At a stop everybody gets 1001, who is mute is dropped, and then it is done."""
         world = World()

@@ -68,6 +68,17 @@ class WheelTests(SynchronousTestCase):
         self.advance(3)
         self.assertEqual(self.called, [])
 
+    def test_brought_forward(self) -> None:
+        """A deadline can come at once, and does not again; a cancelled one does not."""
+        one, other = self.after(1, "a"), self.after(1, "b")
+        one.come()
+        self.assertEqual(self.called, ["a"])
+        other.cancel()
+        other.come()
+        one.come()
+        self.advance(3)
+        self.assertEqual(self.called, ["a"])
+
     def test_cancelled_after(self) -> None:
         """Cancelling a deadline that has come is harmless."""
         deadline = self.after(1, "a")

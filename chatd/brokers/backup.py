@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 
-from chatd.brokers.sqlite_file import SIDES, connect, flush, foreign, ours, refusal, remove
+from chatd.brokers.sqlite_file import SIDES, connect, flush, foreign, missing, ours, refusal, remove
 from chatd.errors import ConfigError
 
 __all__ = ["Progress", "backup"]
@@ -40,7 +40,7 @@ def backup(source: str, target: str, progress: Progress, *, overwrite: bool = Fa
     """
     _check_target(source, target, overwrite=overwrite)
     if not os.path.exists(source):
-        raise ConfigError(f"{source!r} is not there")
+        raise missing(source)
     part = f"{target}.part"
     try:
         reading = connect(source, write=False)

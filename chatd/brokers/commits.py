@@ -47,6 +47,10 @@ class Commits:
         most_pending: how much may be accepted and not told yet, a quarter of it what only passes.
         most_bytes: how many bytes may be.
         release: told a stream when all its entries are told.
+
+    Attributes:
+        grew: told after each commit, by their numbers, in which rooms.
+        changed: called after a commit that erased or edited something.
     """
 
     def __init__(
@@ -61,6 +65,8 @@ class Commits:
         release: Callable[[Stream], None],
     ) -> None:
         self.accepts = False
+        self.grew: Callable[[Sequence[int]], None] = _nobody
+        self.changed: Callable[[], None] = _nothing
         self.last_room = 0
         self._connections = connections
         self._lineage = lineage
@@ -220,7 +226,9 @@ class Commits:
             self._end(batch, refusal)
             return
         self._connections.write(
-            lambda connection: store.add(connection, batch.rooms, batch.rows()),
+            lambda connection: store.add(
+                connection, batch.rooms, batch.rows(), batch.erased, batch.mentions
+            ),
             partial(self._stored, batch),
         )
 
@@ -228,6 +236,9 @@ class Commits:
         if error is None:
             self._condition.succeeded()
             self._end(batch, None)
+            self.grew(batch.grown())
+            if batch.is_changing:
+                self.changed()
         else:
             self._end(batch, self._condition.failed(error))
 
@@ -272,8 +283,12 @@ class Commits:
                 done()
 
 
-def _nobody(events: Sequence[RoomEvent]) -> None:
+def _nobody(told: Sequence[object]) -> None:
     """Who is told before there is somebody."""
+
+
+def _nothing() -> None:
+    """What is done as long as nobody wants anything."""
 
 
 def _told(done: Callable[[T], object], outcome: T) -> None:

@@ -58,6 +58,9 @@ class Connections:
         self._reading: sqlite3.Connection | None = None
         self._reads = 0
         self._early: list[Callable[[], None]] | None = []  # reads, until it is open
+        self._is_shut = False  # for they could not be opened
+        self.reopen: Callable[[], bool] = lambda: False
+        """Called when something is to be read that needs them opened again; whether they will."""
         self._stopping: list[Callable[[], None]] = []
         self._is_stopped = False
         self._read_condition = Condition("reading the database")
@@ -70,6 +73,7 @@ class Connections:
         """
 
         def ended(outcome: Exception | None) -> None:
+            self._is_shut = outcome is not None
             self._read_early()
             done(outcome)
 
@@ -107,7 +111,9 @@ class Connections:
             return False
         self._reads += 1
         read = partial(self._reader.do, partial(self._read, job), partial(self._was_read, done))
-        if self._early is None:
+        if self._is_shut and self._early is None and self.reopen():
+            self._is_shut, self._early = False, [read]
+        elif self._early is None:
             read()
         else:
             self._early.append(read)

@@ -136,20 +136,26 @@ def check(path: str, *, migrations: Sequence[str] = MIGRATIONS, now: float) -> N
 
 
 def check_library(
-    path: str, version: tuple[int, int, int] = sqlite3.sqlite_version_info[:3]
+    path: str,
+    version: tuple[int, int, int] = sqlite3.sqlite_version_info[:3],
+    *,
+    searches: bool | None = None,
 ) -> None:
     """Refuse a SQLite that cannot do what we need, and warn of one that has the WAL-reset bug.
 
     Args:
         path: of the database, which is named.
         version: of the library.
+        searches: whether it has FTS5; None: look.
 
     Raises:
-        ConfigError: it is too old.
+        ConfigError: it is too old, or built without FTS5.
     """
     name = ".".join(map(str, version))
     if version < _NEEDED:
         raise ConfigError(f"SQLite {name} is too old: chatd needs 3.38 or newer")
+    if not (_searches() if searches is None else searches):
+        raise ConfigError(f"SQLite {name} is built without FTS5, which chatd needs to search")
     fixed = version >= (3, 51, 3) or any(
         first <= version < (3, first[1] + 1, 0) for first in ((3, 50, 7), (3, 44, 6))
     )
@@ -160,6 +166,12 @@ def check_library(
             version=name,
             path=path,
         )
+
+
+def _searches() -> bool:
+    question = "select count(*) from pragma_module_list where name = 'fts5'"
+    with closing(sqlite3.connect(MEMORY)) as connection:
+        return bool(connection.execute(question).fetchone()[0])
 
 
 def _check_folder(path: str) -> None:
@@ -248,9 +260,14 @@ def _bring_forward(path: str, version: int, migrations: Sequence[str], now: floa
         with closing(connect(path, write=True)) as connection:
             migrate(connection, version, migrations)
     except (sqlite3.Error, ConfigError) as error:
+        advice = f", and its backup is {copy!r}"
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+            # Else there is less room with each start.
+            remove(copy)
+            advice = "; make room first"
         raise ConfigError(
             f"{path!r} could not be brought from version {version} to {newest}: {error}; it is "
-            f"as it was, and its backup is {copy!r}"
+            f"as it was{advice}"
         ) from None
     log.info(
         "brought the database {path} from version {old} to {new}; its backup is {copy}",

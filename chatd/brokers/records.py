@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from sqlite3 import Connection
@@ -56,6 +56,17 @@ class SqliteRecords:
     def read(self, subject: str, done: Callable[[Mapping[str, str] | Refusal], None]) -> None:
         """See `Records.read`."""
         if not self._connections.read(partial(_read, subject=subject), done):
+            self._later(partial(done, UNAVAILABLE))
+
+    def read_many(
+        self,
+        subjects: Sequence[str],
+        fields: Sequence[str],
+        done: Callable[[Mapping[str, Mapping[str, str]] | Refusal], None],
+    ) -> None:
+        """See `Records.read_many`."""
+        asked = (json.dumps(subjects), json.dumps(fields))
+        if not self._connections.read(partial(_read_many, asked=asked), done):
             self._later(partial(done, UNAVAILABLE))
 
     def write(self, subject: str, changes: Mapping[str, str | None], done: Done) -> None:
@@ -114,6 +125,19 @@ def _read(connection: Connection, subject: str) -> Mapping[str, str]:
         "select json_group_object(field, value) from record where subject = ?", (subject,)
     ).fetchone()
     found: dict[str, str] = json.loads(text)
+    return found
+
+
+def _read_many(connection: Connection, asked: tuple[str, str]) -> Mapping[str, Mapping[str, str]]:
+    # One row again, and one look-up for each field of each subject.
+    (text,) = connection.execute(
+        "select json_group_object(subject, json(named)) from ("
+        "select subject, json_group_object(field, value) as named from record"
+        " where subject in (select value from json_each(?))"
+        " and field in (select value from json_each(?)) group by subject)",
+        asked,
+    ).fetchone()
+    found: dict[str, dict[str, str]] = json.loads(text)
     return found
 
 

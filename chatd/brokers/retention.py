@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from chatd.brokers.connections import Connections
-from chatd.brokers.store import Expired, expired
+from chatd.brokers.trims import Expired, expired
 from chatd.errors import Refusal
 
 __all__ = ["Retention", "Timer"]
@@ -28,7 +28,8 @@ class Retention:
 
     What is in the `Window` stays, whatever is asked for: of the last 10 000 messages of a room
     those of the last ten minutes. Ids are remembered with their messages, so one that comes again
-    within that time would else be stored twice, once its room was closed meanwhile.
+    within that time would else be stored twice, once its room was closed meanwhile. What a trim
+    left below a floor, because it was refused or a crash came, goes also when all is kept.
 
     Args:
         trim: see `Broker.trim`; for rooms that are not open too.
@@ -60,8 +61,7 @@ class Retention:
 
     def start(self) -> None:
         """Begin with a first pass."""
-        if self._days is not None or self._messages is not None:
-            self._wait(_PAUSE_S, 0)
+        self._wait(_PAUSE_S, 0)
 
     def stop(self) -> None:
         """Begin nothing more."""

@@ -15,12 +15,14 @@ from chatd.brokers.commits import Commits
 from chatd.brokers.connections import MOST_READS, Connections
 from chatd.brokers.faults import Condition
 from chatd.brokers.lineage import Lineage
-from chatd.brokers.store import Floor, Room
+from chatd.brokers.store import Room
 from chatd.brokers.stream import Entry, Said, Stream
+from chatd.brokers.trims import Trimmed, trim
 from chatd.brokers.worker import Worker
 from chatd.core.broker import (
     BLOCK,
     LONGEST_PAGE,
+    Ack,
     Deliver,
     Done,
     Opened,
@@ -28,7 +30,17 @@ from chatd.core.broker import (
     Position,
     RoomSummary,
 )
-from chatd.core.events import Joined, Left, Message, Passing, Relay, Sender, Signal
+from chatd.core.events import (
+    OTHER,
+    About,
+    Joined,
+    Left,
+    Message,
+    Passing,
+    Relay,
+    Sender,
+    Signal,
+)
 from chatd.errors import UNAVAILABLE, Refusal
 
 __all__ = ["SqliteBroker"]
@@ -91,16 +103,27 @@ class SqliteBroker:
         self._now_ms = now_ms
         self._streams: dict[str, Stream] = {}
         self._unread: list[Stream] = []  # until the database is open
+        self._early: list[Callable[[], None]] = []  # likewise
         self._is_starting = False
         self._is_ready = False
         self._asked_rooms: list[Callable[[Sequence[RoomSummary] | Refusal], None]] = []
         self._trims = 0
+        self.connections.reopen = self._reopen
         self._trimming = Condition("trimming rooms")
 
     @property
     def is_up(self) -> bool:
         """See `Broker.is_up`."""
         return self._commits.is_up
+
+    def follow(self, *, grew: Callable[[Sequence[int]], None], changed: Callable[[], None]) -> None:
+        """Have others know what was stored; they must not raise.
+
+        Args:
+            grew: told after each commit, by their numbers, in which rooms.
+            changed: called when something was erased, edited or trimmed.
+        """
+        self._commits.grew, self._commits.changed = grew, changed
 
     def start(self, deliver: Deliver) -> None:
         """See `Broker.start`. When the database cannot be opened, `open` tries again."""
@@ -132,12 +155,24 @@ class SqliteBroker:
         message_id: str,
         payload: bytes,
         done: Done,
-        *,
-        erases: int = 0,
+        about: About = OTHER,
     ) -> None:
         """See `Broker.publish`."""
-        said = Said((sender.user, message_id), sender, message_id, payload, erases)
+        said = Said((sender.user, message_id), sender, message_id, payload, about)
         self._accept(room, len(sender.encoded) + len(payload), done, said=said)
+
+    def repeated(self, room: str, sender: Sender, message_id: str, done: Done) -> bool:
+        """See `Broker.repeated`."""
+        stream, key = self._opened_stream(room), (sender.user, message_id)
+        if stream is None:
+            return False
+        if key in stream.under_way:
+            self.publish(room, sender, message_id, b"", done)  # shares the fate of the first
+            return True
+        known = stream.window.find(key, stream.top, self._now_ms())
+        if known:
+            self._later(partial(done, Ack(Position(stream.epoch, known), duplicate=True)))
+        return known > 0
 
     def ephemeral(self, event: Passing, done: Done) -> None:
         """See `Broker.ephemeral`."""
@@ -204,8 +239,16 @@ class SqliteBroker:
         stream = self._streams.get(room)
         self._later(partial(done, UNAVAILABLE if stream is None else dict(stream.present)))
 
-    def rooms(self, done: Callable[[Sequence[RoomSummary] | Refusal], None]) -> None:
-        """See `Broker.rooms`. Who asks while others wait for an answer gets theirs."""
+    def rooms(
+        self,
+        done: Callable[[Sequence[RoomSummary] | Refusal], None],
+        names: Sequence[str] | None = None,
+    ) -> None:
+        """See `Broker.rooms`. Who asks for all while others wait for them gets their answer."""
+        if names is not None:
+            named = list(names[: store.MOST_NAMES])
+            self._read(lambda connection: store.summaries(connection, named), done)
+            return
 
         def told(outcome: Sequence[RoomSummary] | Refusal) -> None:
             asked, self._asked_rooms = self._asked_rooms, []
@@ -222,7 +265,7 @@ class SqliteBroker:
     def trim(self, room: str, upto: int, done: Callable[[int | Refusal], None]) -> None:
         """See `Broker.trim`."""
 
-        def trimmed(outcome: Floor | Exception) -> None:
+        def trimmed(outcome: Trimmed | Exception) -> None:
             self._trims -= 1
             if isinstance(outcome, Exception):
                 done(self._trimming.failed(outcome))
@@ -230,18 +273,19 @@ class SqliteBroker:
             self._trimming.succeeded()
             stream = self._streams.get(room)
             if stream is not None:
-                stream.trimmed(outcome)
-            done(outcome.offset)
+                stream.trimmed(outcome.floor)
+            if outcome.rows:
+                self._commits.changed()
+            done(outcome.gone)
 
-        open_stream = self._opened_stream(room)
-        if open_stream is not None:
-            upto = min(upto, open_stream.top)
+        if (stream := self._opened_stream(room)) is not None:
+            upto = min(upto, stream.top)
         if self._trims >= _MOST_TRIMS or not self._is_ready:
             self._later(partial(done, UNAVAILABLE))
             return
         self._trims += 1
         self.connections.write(
-            lambda connection: store.trim(connection, room, upto), trimmed, stores=False
+            lambda connection: trim(connection, room, upto), trimmed, stores=False
         )
 
     def drain(self, done: Callable[[], None]) -> None:
@@ -272,6 +316,8 @@ class SqliteBroker:
 
         def ended(refusal: Refusal | None) -> None:
             self._is_starting, self._is_ready = False, refusal is None
+            while self._early:
+                self._early.pop(0)()
             unread, self._unread = self._unread, []
             for stream in unread:
                 if refusal is None:
@@ -281,6 +327,13 @@ class SqliteBroker:
 
         self._is_starting = True
         self.connections.start(opened)
+
+    def _reopen(self) -> bool:
+        if self._is_ready or not self._commits.accepts:
+            return False
+        if not self._is_starting:
+            self._begin()
+        return True
 
     def _read_room(self, stream: Stream) -> None:
         if not self._is_ready:
@@ -335,12 +388,10 @@ class SqliteBroker:
         stream = self._streams.get(room)
         return stream if stream is not None and stream.is_open else None
 
-    def _read(
-        self,
-        job: Callable[..., T],
-        done: Callable[[T | Refusal], None],
-    ) -> None:
-        if not self._is_ready or not self.connections.read(job, done):
+    def _read(self, job: Callable[..., T], done: Callable[[T | Refusal], None]) -> None:
+        if self._is_starting and len(self._early) < MOST_READS:
+            self._early.append(partial(self._read, job, done))
+        elif not self._is_ready or not self.connections.read(job, done):
             self._later(partial(done, UNAVAILABLE))
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "foreign",
     "lacks",
     "migrate",
+    "missing",
     "open_raw",
     "ours",
     "refusal",
@@ -164,6 +165,8 @@ def _prepare_writer(connection: sqlite3.Connection, path: str, synchronous: int 
         # What a foreign hand may have put into the schema does nothing here.
         ("trusted_schema = 0", None),
         ("foreign_keys = 0", None),
+        # What is erased is overwritten, not left in the unused parts of the file.
+        ("secure_delete = 1", 1),
     ):
         found = connection.execute(f"pragma {pragma}").fetchone()
         if wanted is not None and found != (wanted,):
@@ -189,6 +192,11 @@ def ours(connection: sqlite3.Connection) -> int | None:
 def foreign(path: str) -> ConfigError:
     """Say that a file is no database of ours."""
     return ConfigError(f"{path!r} is another program's database, not chatd's")
+
+
+def missing(path: str) -> ConfigError:
+    """Say that there is no database, and what to do."""
+    return ConfigError(f"{path!r} is not there; chatd serve makes it, and --database names another")
 
 
 def lacks(connection: sqlite3.Connection, migrations: Sequence[str]) -> list[str]:

@@ -1,52 +1,59 @@
 """The SQL of messages: each function is a job for a worker, given its connection.
 
-No rules here. A commit is one statement and whatever is read comes as one row: each step of SQLite
-takes the interpreter's lock back, and behind a busy reactor that is a long wait. So no
-`executemany`, no `returning`, no `fetchall` of many rows. `->>` cuts a text at U+0000; bodies and
-senders are JSON text, which has none. Connections give text as bytes.
+No rules here. A commit is one statement, unless it changes what was said before, and whatever is
+read comes as one row: each step of SQLite takes the interpreter's lock back, and behind a busy
+reactor that is a long wait. So no `executemany`, no `returning`, no `fetchall` of many rows. `->>`
+cuts a text at U+0000; bodies and senders are JSON text, which has none. Connections give text as
+bytes.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from sqlite3 import Connection, IntegrityError
 
 import orjson
 
+from chatd.brokers import words
 from chatd.brokers.faults import DamagedError
+from chatd.brokers.schema import LAST_OFFSET, OFFSET_BITS, key
 from chatd.brokers.window import WINDOW, WINDOW_MS, Window
-from chatd.core.broker import BLOCK, RoomSummary
+from chatd.core.broker import BLOCK, ERASED, RoomSummary
 from chatd.core.events import Message, Sender
 
 __all__ = [
+    "HEAD",
+    "KEYS",
+    "MOST_NAMES",
+    "MOST_ROOMS",
     "MOST_ROWS",
-    "STEP",
-    "Expired",
+    "ROOM",
     "Floor",
     "Room",
     "Row",
     "add",
-    "expired",
     "opening_of",
     "openings",
     "page",
     "read_room",
     "summaries",
-    "trim",
     "write_opening",
 ]
 
 MOST_ROWS = 2048
 """So many rows are added at once at most: SQLite binds at most 32766 values to a statement."""
 
-STEP = 500
-"""So many rows a trim takes away at once."""
+MOST_ROOMS = 5000
+"""So many rooms are told at most, if none is named."""
 
-Row = tuple[int, int, int, int, int, str, str, int | None, str, str]
-"""A row of `message`: room, offset, opening, time, size, user, id, erases, sender, body."""
+MOST_NAMES = 1000
+"""So many rooms are named at most."""
+
+Row = tuple[int, int, int, int, int, int | None, str, str, str, str]
+"""A row of `message`: key, opening, time, size, kind, ref, user, id, sender, body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,7 @@ class Room:
     Args:
         n: its number; 0: nothing was ever stored in it.
         head: its last offset.
-        time_ms: of its last message, 0 when that is gone.
+        time_ms: of its last message; 0: there was none, or it was gone before times were kept.
         floor: up to where it is trimmed.
         tail: its messages above the last multiple of `BLOCK`.
         window: the ids of its latest messages.
@@ -78,63 +85,57 @@ class Room:
     window: Window
 
 
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """What a search for old messages found.
+_ERASED = f"'{ERASED.decode()}'"
 
-    Args:
-        room: that has some; None: none of those looked at has.
-        upto: the last of its offsets to go.
-        n: number of the room looked at last; 0: there was none left.
-    """
+_LINES = f"""
+group_concat((key & {LAST_OFFSET})||' '||time||char(10)||sender||char(10)||body, char(10))
+"""
 
-    room: str | None
-    upto: int
-    n: int
-
-
-_LINES = "group_concat(offset||' '||time||char(10)||sender||char(10)||body, char(10))"
+# What is trimmed shows no more, though it goes in small steps.
+_ABOVE = f"key > max(?1, (select n << {OFFSET_BITS} | floor from room where n = ?5))"
 
 # Sizes lie before sender and body in a row: the inner part reads no long row to its end.
 _FORWARD = f"""
 select {_LINES} from (
-  select offset, time, sender, body from message where room = ?1 and offset > ?2 and offset <= (
-    select max(offset) from (
-      select offset, size, sum(size) over (order by offset) as total from (
-        select offset, size from message
-        where room = ?1 and offset > ?2 and offset <= ?3 order by offset limit ?4))
-    where total <= ?5 or total = size)
-  order by offset)
+  select key, time, sender, body from message where {_ABOVE} and key <= (
+    select max(key) from (
+      select key, size, sum(size) over (order by key) as total from (
+        select key, size from message where {_ABOVE} and key <= ?2 order by key limit ?3))
+    where total <= ?4 or total = size)
+  order by key)
 """
 
 _BACKWARD = f"""
 select {_LINES} from (
-  select offset, time, sender, body from message where room = ?1 and offset <= ?3 and offset >= (
-    select min(offset) from (
-      select offset, size, sum(size) over (order by offset desc) as total from (
-        select offset, size from message
-        where room = ?1 and offset > ?2 and offset <= ?3 order by offset desc limit ?4))
-    where total <= ?5 or total = size)
-  order by offset)
+  select key, time, sender, body from message where key <= ?2 and key >= (
+    select min(key) from (
+      select key, size, sum(size) over (order by key desc) as total from (
+        select key, size from message where {_ABOVE} and key <= ?2 order by key desc limit ?3))
+    where total <= ?4 or total = size)
+  order by key)
 """
 
 _TAIL = f"""
 select {_LINES} from (
-  select offset, time, sender, body from message where room = ? and offset > ? order by offset)
+  select key, time, sender, body from message where key > ? and key <= ? order by key)
 """
 
-_HEAD = "max(r.top, coalesce((select max(offset) from message where room = r.n), 0))"
+KEYS = f"key > r.n << {OFFSET_BITS} and key <= (r.n << {OFFSET_BITS} | {LAST_OFFSET})"
+"""Of the messages of the room `r`."""
 
-_ROOM = f"""
-select r.n, {_HEAD}, r.floor, r.floor_opening,
-  coalesce((select time from message where room = r.n order by offset desc limit 1), 0)
-from room r where r.name = ?
-"""
+HEAD = f"max(r.top, coalesce((select max(key) from message where {KEYS}), 0) & {LAST_OFFSET})"
+"""The last offset of the room `r`."""
 
-_IDS = """
-select json_group_array(json_array(user, id, offset, time)) from (
-  select user, id, offset, time from message where room = ? and offset > ? and time > ?
-  order by offset)
+_TIME = (
+    f"max(r.time, coalesce((select time from message where {KEYS} order by key desc limit 1), 0))"
+)
+
+ROOM = f"select r.n, {HEAD}, r.floor, r.floor_opening, {_TIME} from room r where r.name = ?"
+"""A room's number, its head, its floor, the opening that wrote that, and its time."""
+
+_IDS = f"""
+select json_group_array(json_array(user, id, key & {LAST_OFFSET}, time)) from (
+  select user, id, key, time from message where key > ? and key <= ? and time > ? order by key)
 """
 
 _ADD_ROOMS = """
@@ -142,53 +143,45 @@ insert or ignore into room (n, name) select value->>0, value->>1 from json_each(
 """
 
 # Each value is bound by itself: as JSON they would be escaped here and parsed there, for twice as
-# long as it takes to store them. Rows of room 0, which is none, fill a statement up.
+# long as it takes to store them. Rows of key 0, which is none, fill a statement up.
 _ADD = """
-insert into message (room, offset, opening, time, size, user, id, sender, body)
+insert into message (key, opening, time, size, kind, user, id, sender, body)
 select * from (values {places}) where column1 > 0
 """
 
-# Few messages erase another one. And a statement keeps what was bound to it until it is used again,
-# of which there is one for each class of numbers: larger batches go by this one, too.
+# Few messages refer to another one. And a statement keeps what was bound to it until it is used
+# again, of which there is one for each class of numbers: larger batches go by this one, too.
 _BOUND_BYTES = 128 << 10
 
 _ADD_ANY = f"""
-insert into message (room, offset, opening, time, size, user, id, erases, sender, body)
+insert into message (key, opening, time, size, kind, ref, user, id, sender, body)
 select {", ".join(f"value->>{field}" for field in range(10))} from json_each(?)
+"""
+
+_ERASE = f"""
+update message set body = {_ERASED}, size = length(cast(sender as blob)) + {len(ERASED)}
+where key in (select value from json_each(?))
+"""
+
+_FORGET = "delete from mention where key in (select value from json_each(?))"
+
+_MENTION = f"""
+insert or ignore into mention (name, key)
+select j.value->>0, m.key from json_each(?) j cross join message m on m.key = j.value->>1
+where m.body <> {_ERASED}
 """
 
 _SUMMARIES = f"""
 select group_concat(head||' '||time||' '||name, char(10)) from (
-  select r.name as name, {_HEAD} as head,
-    coalesce((select time from message where room = r.n order by offset desc limit 1), 0) as time
-  from room r where head > 0 order by time desc, name limit 1000)
+  select r.name as name, {HEAD} as head, {_TIME} as time, r.floor as floor from {{rooms}}
+  where head > floor order by time desc, name limit {MOST_ROOMS})
 """
 
-# Times never fall within a room, so what may go are its first messages; and what is still in the
-# window may not: its ids would be forgotten with it.
-_OLD = f"""
-(time < :before_ms or offset <= :head - :keep)
-and (time <= :window_ms or offset <= :head - {WINDOW})
-"""
+# Each name is looked at once, however often it is given.
+_NAMED = "(select distinct value from json_each(?)) j cross join room r on r.name = j.value"
 
-# The first 256 rooms at a time, up to the first that has something old.
-_ROOM_WITH_OLD = f"""
-select r.n, r.name, {_HEAD} from (select * from room where n > :after_n order by n limit 256) r
-where exists (
-  select 1 from (select offset, time from message where room = r.n order by offset limit 1)
-  where {_OLD.replace(":head", _HEAD)})
-order by r.n limit 1
-"""
-
-_LAST_OLD = f"""
-select max(offset) from (
-  select offset, time from message where room = :n order by offset limit {STEP})
-where {_OLD}
-"""
-
-_LAST_LOOKED_AT = """
-select coalesce(max(n), 0) from (select n from room where n > ? order by n limit 256)
-"""
+# From `!` and `@` on to what follows them no room is everybody's.
+_EVERYBODYS = "(select * from room where substr(name, 1, 1) not in ('!', '@')) r"
 
 
 def openings(connection: Connection) -> tuple[dict[str, int], int]:
@@ -213,23 +206,51 @@ def write_opening(connection: Connection, n: int, epoch: str) -> None:
         raise IntegrityError("another opening has this number")
 
 
-def add(connection: Connection, rooms: Sequence[tuple[int, str]], rows: Iterable[Row]) -> None:
-    """Store messages, all or none.
+def add(
+    connection: Connection,
+    rooms: Sequence[tuple[int, str]],
+    rows: Iterable[Row],
+    erased: Sequence[int] = (),
+    mentions: Mapping[int, Sequence[str]] | None = None,
+) -> None:
+    """Store messages and what they change, all or none.
 
     Args:
         connection: the writer's.
         rooms: numbers and names of those not stored before; they may stay when the rest fails.
         rows: at least one, at most `MOST_ROWS`.
+        erased: keys of the messages whose payload is gone. Those that are not there are no matter.
+        mentions: by its key, the folded nicks that a message names from now on; not those of one
+            that is erased, or not there.
     """
+    if not erased and not mentions:
+        _insert(connection, rooms, rows)
+        return
+    mentions = mentions or {}
+    connection.execute("begin immediate")
+    if erased:
+        # It reads the texts that are to go, and the edits of before.
+        words.forget(connection, erased)
+    _insert(connection, rooms, rows)
+    if erased:
+        connection.execute(_ERASE, (_text(erased),))
+    connection.execute(_FORGET, (_text([*erased, *mentions]),))
+    pairs = [(name, each) for each, names in mentions.items() for name in names]
+    if pairs:
+        connection.execute(_MENTION, (_text(pairs),))
+    connection.execute("commit")
+
+
+def _insert(connection: Connection, rooms: Sequence[tuple[int, str]], rows: Iterable[Row]) -> None:
     if rooms:
         connection.execute(_ADD_ROOMS, (_text(rooms),))
     values: list[int | str] = []
     rows = list(rows)
-    if sum(row[4] for row in rows) > _BOUND_BYTES or any(row[7] for row in rows):
+    if sum(row[3] for row in rows) > _BOUND_BYTES or any(row[5] for row in rows):
         connection.execute(_ADD_ANY, (_text(rows),))
         return
-    for room, offset, opening, time, size, user, id_, _, sender, body in rows:
-        values += (room, offset, opening, time, size, user, id_, sender, body)
+    for key_, opening, time, size, kind, _, user, id_, sender, body in rows:
+        values += (key_, opening, time, size, kind, user, id_, sender, body)
     places = _places(len(rows))
     # No None: Python would ask it whether it wants to be something else, for longer than a row.
     values += (0,) * (9 * (places - len(rows)))
@@ -242,12 +263,15 @@ def read_room(connection: Connection, name: str, now_ms: int) -> Room:
     Raises:
         DamagedError: what is stored is not what was stored.
     """
-    found = connection.execute(_ROOM, (name,)).fetchone()
+    found = connection.execute(ROOM, (name,)).fetchone()
     if found is None:
         return Room(0, 0, 0, Floor(), (), Window())
     n, head, floor, floor_opening, time_ms = found
-    (tail,) = connection.execute(_TAIL, (n, head - head % BLOCK)).fetchone()
-    (ids,) = connection.execute(_IDS, (n, head - WINDOW, now_ms - WINDOW_MS)).fetchone()
+    last = key(n, head)
+    first = max(head - head % BLOCK, floor)
+    (tail,) = connection.execute(_TAIL, (key(n, first), last)).fetchone()
+    first = max(head - WINDOW, 0)
+    (ids,) = connection.execute(_IDS, (key(n, first), last, now_ms - WINDOW_MS)).fetchone()
     try:
         window = Window(((user, id_), offset, time) for user, id_, offset, time in json.loads(ids))
     except ValueError:
@@ -271,80 +295,32 @@ def page(
         DamagedError: one is not what was stored.
     """
     query = _BACKWARD if backward else _FORWARD
-    (text,) = connection.execute(query, (n, after, upto, limit, most_bytes)).fetchone()
+    asked = (key(n, after), key(n, upto), limit, most_bytes, n)
+    (text,) = connection.execute(query, asked).fetchone()
     return _messages(name, text)
 
 
 def opening_of(connection: Connection, n: int, offset: int) -> int:
-    """Read which opening wrote a message; 0 when it is not there."""
+    """Read which opening wrote a message; 0 when it is not there, or trimmed."""
     found = connection.execute(
-        "select opening from message where room = ? and offset = ?", (n, offset)
+        "select opening from message"
+        f" where key = ? and key & {LAST_OFFSET} > (select floor from room where n = ?)",
+        (key(n, offset), n),
     ).fetchone()
     return 0 if found is None else int(found[0])
 
 
-def trim(connection: Connection, name: str, upto: int) -> Floor:
-    """Take away the first messages of a room, at most `STEP`; all of it or nothing.
-
-    Returns:
-        what its floor is now.
-    """
-    found = connection.execute(_ROOM, (name,)).fetchone()
-    if found is None:
-        return Floor()
-    n, head, floor, floor_opening, _ = found
-    last, opening = connection.execute(
-        "select offset, opening from (select offset, opening from message"
-        f" where room = ? and offset <= ? order by offset limit {STEP})"
-        " union all select 0, 0 order by offset desc limit 1",
-        (n, upto),
-    ).fetchone()
-    if not last:
-        return Floor(floor, floor_opening)
-    connection.execute("begin immediate")
-    connection.execute(
-        "update room set top = ?, floor = ?, floor_opening = ? where n = ?",
-        (head, last, opening, n),
-    )
-    connection.execute("delete from message where room = ? and offset <= ?", (n, last))
-    connection.execute("commit")
-    return Floor(last, opening)
-
-
-def summaries(connection: Connection) -> Sequence[RoomSummary]:
+def summaries(connection: Connection, names: Sequence[str] | None = None) -> Sequence[RoomSummary]:
     """Read the list of rooms, see `core.broker.Broker.rooms`."""
-    (text,) = connection.execute(_SUMMARIES).fetchone()
+    if names is None:
+        asked = connection.execute(_SUMMARIES.format(rooms=_EVERYBODYS))
+    else:
+        wanted = (_text(names[:MOST_NAMES]),)
+        asked = connection.execute(_SUMMARIES.format(rooms=_NAMED), wanted)
+    (text,) = asked.fetchone()
     lines = text.decode().split("\n") if text else ()
     parts = (line.split(" ", 2) for line in lines)
     return [RoomSummary(name, int(head), int(time_ms)) for head, time_ms, name in parts]
-
-
-def expired(
-    connection: Connection, after_n: int, before_ms: int, keep: int, now_ms: int
-) -> Expired:
-    """Look through up to 256 rooms for messages that are too old or too many.
-
-    Never one that is still in the `Window`, however old or many they are.
-
-    Args:
-        connection: the reader's.
-        after_n: rooms with greater numbers are looked at.
-        before_ms: older messages are too old.
-        keep: more than so many in a room are too many.
-        now_ms: the wall clock.
-    """
-    asked = {
-        "after_n": after_n,
-        "before_ms": before_ms,
-        "keep": keep,
-        "window_ms": now_ms - WINDOW_MS,
-    }
-    found = connection.execute(_ROOM_WITH_OLD, asked).fetchone()
-    if found is None:
-        return Expired(None, 0, connection.execute(_LAST_LOOKED_AT, (after_n,)).fetchone()[0])
-    n, name, head = found
-    (upto,) = connection.execute(_LAST_OLD, {**asked, "n": n, "head": head}).fetchone()
-    return Expired(name.decode(), upto, n)
 
 
 def _places(count: int) -> int:

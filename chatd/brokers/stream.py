@@ -9,7 +9,7 @@ from typing import NamedTuple
 from chatd.brokers.store import Floor, Room
 from chatd.brokers.window import Key, Window
 from chatd.core.broker import Ack, Done, Opened
-from chatd.core.events import Message, RoomEvent, Sender
+from chatd.core.events import About, Message, RoomEvent, Sender
 from chatd.errors import Refusal
 
 __all__ = ["Entry", "Said", "Stream"]
@@ -23,14 +23,14 @@ class Said(NamedTuple):
         sender: who said it.
         message_id: the sender's own.
         payload: compact JSON.
-        erases: offset of the message it erases; 0: none.
+        about: what it is.
     """
 
     key: Key
     sender: Sender
     message_id: str
     payload: bytes
-    erases: int
+    about: About
 
 
 @dataclass(slots=True, eq=False)

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
+from chatd.brokers import words
 from chatd.brokers.backup import Progress
-from chatd.brokers.schema import MIGRATIONS
+from chatd.brokers.schema import LAST_OFFSET, MIGRATIONS, OFFSET_BITS, key
 from chatd.brokers.sqlite_file import connect, lacks, ours, refusal
+from chatd.core.broker import ERASED
+from chatd.core.events import Kind
 from chatd.errors import ConfigError
 
 __all__ = ["MOST_PROBLEMS", "Report", "verify"]
@@ -19,14 +22,23 @@ __all__ = ["MOST_PROBLEMS", "Report", "verify"]
 MOST_PROBLEMS = 20
 """So many problems are told one by one."""
 
+_KINDS = frozenset(int(kind) for kind in Kind)
 _EVERY = 1000  # rows, between two tellings of progress
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_ROWS = """
-select room, offset, opening, time, size, user, id, erases, sender, body from message
-order by room, offset
+_ROWS = f"""
+select key >> {OFFSET_BITS}, key & {LAST_OFFSET}, opening, time, size, kind, ref, user, id,
+  sender, body
+from message order by key
+"""
+_NOWHERE = """
+select count(*) from mention
+where not exists (select 1 from message where message.key = mention.key)
+"""
+_IN_ERASED = f"""
+select count(*) from mention cross join message using (key) where body = '{ERASED.decode()}'
 """
 
-_Row = tuple[int, int, int, int, int, bytes, bytes, int | None, bytes, bytes]
+_Row = tuple[int, int, int, int, int, int, int | None, bytes, bytes, bytes, bytes]
 
 
 @dataclass(slots=True)
@@ -63,20 +75,26 @@ class Report:
 
 @dataclass(slots=True)
 class _Room:
-    """A room and the last message of it that was looked at."""
+    """A room and the last message of it that was looked at, if any was."""
 
+    n: int
     name: str
     top: int
+    floor: int
     offset: int
     opening: int
+    latest: int
     time: int = 0
+    looked: bool = False
 
 
 def verify(path: str, progress: Progress) -> Report:
     """Look through a database, as it is at this moment; others may go on using it.
 
     Of each room the offsets must follow each other from the first that was not trimmed to the
-    top, times and openings never fall, and each row must be what it says it is.
+    top, times and openings never fall, and each row must be what it says it is; the index of words
+    must be that of the messages. Some messages
+    before that first one may be left: a trim goes in steps.
 
     Args:
         path: of a database or of a backup.
@@ -105,8 +123,8 @@ def _look(connection: sqlite3.Connection, report: Report, progress: Progress) ->
         report.add("nothing is in it" if version == 0 else "it is another program's database")
         return
     report.version = version
-    for (words,) in connection.execute(f"pragma integrity_check({MOST_PROBLEMS + 1})"):
-        for line in words.decode(errors="replace").splitlines():
+    for (told,) in connection.execute(f"pragma integrity_check({MOST_PROBLEMS + 1})"):
+        for line in told.decode(errors="replace").splitlines():
             if line != "ok" and not line.startswith("***"):  # which is a heading
                 report.add(line)
     if version > len(MIGRATIONS):
@@ -120,10 +138,11 @@ def _look(connection: sqlite3.Connection, report: Report, progress: Progress) ->
     report.openings = len(openings)
     ((report.records,),) = connection.execute("select count(*) from record")
     rooms = {}
-    for n, name, top, floor, opening in connection.execute(
-        "select n, name, top, floor, floor_opening from room"
+    for n, name, top, floor, opening, latest in connection.execute(
+        "select n, name, top, floor, floor_opening, time from room"
     ):
-        rooms[n] = _Room(repr(name.decode(errors="replace")), top, floor, opening)
+        shown = repr(name.decode(errors="replace"))
+        rooms[n] = _Room(n, shown, top, floor, floor, opening, latest)
         if not 0 <= floor <= top:
             report.add(f"room {rooms[n].name} was trimmed to {floor} and ends at {top}")
         if floor and opening not in openings:
@@ -133,6 +152,14 @@ def _look(connection: sqlite3.Connection, report: Report, progress: Progress) ->
     for room in rooms.values():
         if room.offset < room.top:
             report.add(f"room {room.name}: {room.offset + 1} to {room.top} are missing")
+        if room.looked and room.time < room.latest:
+            report.add(f"room {room.name}: its last message is older than it was when trimmed")
+    for question, which in ((_NOWHERE, "that are not there"), (_IN_ERASED, "that are erased")):
+        ((count,),) = connection.execute(question)
+        if count:
+            report.add(f"there are {count} mentions in messages {which}")
+    for problem in words.check(connection):
+        report.add(problem)
 
 
 def _look_at_messages(
@@ -153,6 +180,7 @@ def _look_at_messages(
             for problem in _problems(row, room, openings):
                 report.add(f"room {room.name}, {row[1]}: {problem}")
             _, room.offset, room.opening, room.time, *_ = row
+            room.looked = True
         elif row[0] not in nowhere:
             nowhere.add(row[0])
             report.add(f"there are messages of room {row[0]}, which does not exist")
@@ -161,8 +189,10 @@ def _look_at_messages(
 
 def _problems(row: _Row, room: _Room, openings: set[int]) -> Iterator[str]:
     """Say what is wrong with a message, given the one before it."""
-    _, offset, opening, time, size, user, message_id, erases, sender, body = row
-    if offset != room.offset + 1:
+    _, offset, opening, time, size, kind, ref, user, message_id, sender, body = row
+    if offset <= room.floor and not room.looked:
+        room.opening = 0
+    elif offset != room.offset + 1:
         yield f"should be {room.offset + 1}"
     if time < room.time:
         yield "its time is before that of the message before it"
@@ -172,8 +202,10 @@ def _problems(row: _Row, room: _Room, openings: set[int]) -> Iterator[str]:
         yield f"its opening {opening} does not exist"
     if size != len(sender) + len(body):
         yield f"its size is {len(sender) + len(body)}, not {size}"
-    if erases is not None and not 0 < erases < offset:
-        yield f"it erases {erases}, which is not before it"
+    if kind not in _KINDS:
+        yield f"its kind {kind} does not exist"
+    if ref is not None and not key(room.n, 0) < ref < key(room.n, offset):
+        yield f"it changes {ref & LAST_OFFSET}, which is not before it in its room"
     for name, text in (("user", user), ("id", message_id)):
         if not _is_text(text):
             yield f"its {name} is not UTF-8"

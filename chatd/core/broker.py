@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
-from chatd.core.events import Message, Passing, RoomEvent, Sender
+from chatd.core.events import OTHER, About, Message, Passing, RoomEvent, Sender
 from chatd.errors import Refusal
 
 __all__ = [
@@ -147,8 +147,7 @@ class Broker(Protocol):
         message_id: str,
         payload: bytes,
         done: Done,
-        *,
-        erases: int = 0,
+        about: About = OTHER,
     ) -> None:
         """Number and store a message in an open room.
 
@@ -165,8 +164,22 @@ class Broker(Protocol):
             done: called exactly once, before the message is delivered: with an `Ack`, or with the
                 `Refusal` that says whether it is certainly not stored (UNAVAILABLE, FULL) or
                 maybe (UNKNOWN_OUTCOME). What is refused is never delivered.
-            erases: offset of a message whose payload is to be gone from the moment on in which
-                this one is stored, its offset staying; 0: none.
+            about: what it is. What it erases is gone from the moment on in which this one is
+                stored, its offset staying, and so are the mentions in it; an edit's mentions
+                take the place of those of the message that it changes.
+        """
+
+    def repeated(self, room: str, sender: Sender, message_id: str, done: Done) -> bool:
+        """Acknowledge once more what was published in an open room, as `publish` would.
+
+        Args:
+            room: its folded name.
+            sender: who says it again.
+            message_id: the sender's own.
+            done: as for `publish`; told nothing when it is not known.
+
+        Returns:
+            Whether it is within the window, or under way.
         """
 
     def ephemeral(self, event: Passing, done: Done) -> None:
@@ -218,12 +231,22 @@ class Broker(Protocol):
     def present(self, room: str, done: Callable[[Mapping[str, Sender] | Refusal], None]) -> None:
         """Tell who is present in an open room on all nodes, by user id."""
 
-    def rooms(self, done: Callable[[Sequence[RoomSummary] | Refusal], None]) -> None:
-        """Tell the rooms in which something was ever stored, at most 1 000, the latest first."""
+    def rooms(
+        self,
+        done: Callable[[Sequence[RoomSummary] | Refusal], None],
+        names: Sequence[str] | None = None,
+    ) -> None:
+        """Tell the rooms in which something is stored, the latest first.
+
+        Args:
+            done: told at most 5 000 of them.
+            names: only these, at most 1 000; None: all but those whose name begins with `@` or `!`.
+        """
 
     def trim(self, room: str, upto: int, done: Callable[[int | Refusal], None]) -> None:
         """Forget the messages of a room, open or not, up to an offset; others keep theirs.
 
+        What they said, and what was derived from it, is gone from all files within a minute.
         Whoever trims by themselves leaves what `publish` still knows the ids of: these may go
         with the messages, once the room is opened again.
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from chatd.core import names
-from chatd.core.broker import RoomSummary
+from chatd.core import (
+    arguments,
+    finding,
+    lifecycle,
+    listing,
+    membership,
+    moderation,
+    names,
+    unread,
+)
 from chatd.core.commands import Rpc
 from chatd.core.events import Sender, Signal, compact
 from chatd.core.node import Node
+from chatd.core.permissions import Office, check_office
 from chatd.core.replies import Answered
 from chatd.core.session import Rate, Session
-from chatd.errors import BAD_REQUEST, NO_SUCH_COMMAND, TOO_MANY_REQUESTS, ChatError
+from chatd.errors import NO_SUCH_COMMAND, TOO_MANY_REQUESTS, ChatError
 
-__all__ = ["call", "remember_nick", "user_subject"]
+__all__ = ["call", "remember_nick"]
 
 
 def call(session: Session, command: Rpc) -> None:
@@ -28,26 +37,18 @@ def call(session: Session, command: Rpc) -> None:
     run(session, command)
 
 
-def user_subject(user: str) -> str:
-    """The record of a user."""
-    return f"user:{user}"
-
-
 def remember_nick(node: Node, user: str, nick: str) -> None:
     """Keep the nick that a user took, whatever their token says."""
     # Records log by themselves that they cannot be written, once and not for each.
-    node.records.write(user_subject(user), {"nick": nick}, lambda refusal: None)
+    is_here = user in node.sessions
+    node.profiles.change(user, {"nick": nick}, is_here=is_here, done=lambda refusal: None)
 
 
 def _nick(session: Session, command: Rpc) -> None:
     """`nick {nick}`: be called something else, in all rooms and on all of one's sessions."""
-    value = command.value
-    wanted = value.get("nick") if isinstance(value, dict) else None
-    if not isinstance(wanted, str):
-        raise ChatError(BAD_REQUEST)
-    nick = names.nick(wanted)
-    node, sender = session.node, session.sender
-    assert sender is not None
+    check_office(Office.RENAME, session.whoever)
+    nick = names.nick(arguments.text(arguments.fields(command.value), "nick"))
+    node, sender = session.node, session.who
     user, before = sender.user, sender.nick
     if nick != before:
         rooms = {name for each in node.sessions[user].values() for name in each.memberships}
@@ -71,21 +72,24 @@ def _tell_renamed(node: Node, user: str, before: str, nick: str) -> None:
         node.broker.ephemeral(Signal(room, sender, told), lambda refusal: None)
 
 
-def _rooms(session: Session, command: Rpc) -> None:
-    """`rooms {}`: the rooms in which something was said, the latest first."""
-    node = session.node
-
-    def listed(summaries: Sequence[RoomSummary]) -> None:
-        rows = []
-        for each in summaries:
-            room = node.hub.find(each.name)
-            members = room.presence.users if room else 0
-            rows.append(
-                {"room": each.name, "members": members, "offset": each.head, "time": each.time_ms}
-            )
-        session.reply(command, Answered(rows))
-
-    node.broker.rooms(session.awaits(command, listed))
-
-
-_CALLS: Mapping[str, Callable[[Session, Rpc], None]] = {"nick": _nick, "rooms": _rooms}
+_CALLS: Mapping[str, Callable[[Session, Rpc], None]] = {
+    "ban": moderation.ban,
+    "kick": moderation.kick,
+    "mute": moderation.mute,
+    "nick": _nick,
+    "slow": moderation.slow,
+    "unban": moderation.unban,
+    "whois": moderation.whois,
+    "rooms": listing.rooms,
+    "topic": lifecycle.topic,
+    "destroy": lifecycle.destroy,
+    "private": membership.private,
+    "invite": membership.invite,
+    "join": membership.join,
+    "members": membership.members,
+    "leave": membership.leave,
+    "direct": membership.direct,
+    "read": unread.read,
+    "unread": unread.unread,
+    "search": finding.search,
+}

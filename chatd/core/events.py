@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from enum import IntEnum
 from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
 
 __all__ = [
+    "MESSAGE",
+    "OTHER",
+    "About",
     "Joined",
+    "Kind",
     "Left",
     "Message",
     "Notice",
@@ -20,6 +25,7 @@ __all__ = [
     "Sender",
     "Signal",
     "Unsubscribed",
+    "Whisper",
     "compact",
     "payload",
 ]
@@ -55,6 +61,38 @@ class Sender:
         return Sender(value["user"], value["client"], value["conn_info"]["nick"])
 
 
+class Kind(IntEnum):
+    """What a stored message is, as far as the rules look at it. The numbers are stored."""
+
+    OTHER = 0
+    """Any JSON value."""
+    MESSAGE = 1
+    EDIT = 2
+    DELETE = 3
+    REACTION = 4
+    TOPIC = 5
+
+
+class About(NamedTuple):
+    """What storing a message has to know of it beside its bytes.
+
+    Args:
+        kind: what it is.
+        ref: offset of the message that it changes; 0: it changes none.
+        erases: offsets of the messages whose payload is gone from now on.
+        mentions: the folded nicks that its text names, at most 20.
+    """
+
+    kind: Kind = Kind.OTHER
+    ref: int = 0
+    erases: tuple[int, ...] = ()
+    mentions: tuple[str, ...] = ()
+
+
+OTHER = About()
+MESSAGE = About(Kind.MESSAGE)
+
+
 class Message(NamedTuple):
     """Something that was said: the stored, numbered event.
 
@@ -63,9 +101,8 @@ class Message(NamedTuple):
         sender: who said it.
         payload: compact JSON; see `compact`.
         offset: its place in the room, from 1, without holes.
-        time_ms: when it was numbered, milliseconds since 1970; never falls within a room,
-            unless all of it was trimmed before it was opened anew.
-        erases: offset of the message whose payload is gone from now on; 0: none. Told when it is
+        time_ms: when it was numbered, milliseconds since 1970; never falls within a room.
+        erases: offsets of the messages whose payload is gone from now on. Told when it is
             delivered, not when it is read back.
     """
 
@@ -74,7 +111,7 @@ class Message(NamedTuple):
     payload: bytes
     offset: int
     time_ms: int
-    erases: int = 0
+    erases: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +161,18 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Whisper:
+    """JSON told to one user's sessions, whatever rooms they are in."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Unsubscribed:
     """The peer was taken out of a room.
 
     Args:
-        room: its name as the peer spells it.
+        room: its folded name; the peer is told it as it spells it.
         code: 2000: for good; from 2500 on it may subscribe again.
         reason: our words.
     """

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from twisted.logger import Logger
 
-from chatd.core.broker import BLOCK, Broker, Opened
+from chatd.core.broker import BLOCK, Broker, Opened, RoomSummary
+from chatd.core.burial import bury
+from chatd.core.charter import Changes, Charter, room_subject
 from chatd.core.events import Message, Passing, RoomEvent, Sender
 from chatd.core.fanout import Part, fan_out
 from chatd.core.feed import Feed
 from chatd.core.outbox import Outbox
 from chatd.core.presence import Presence
-from chatd.core.room import Room, Row, erase
+from chatd.core.records import Records
+from chatd.core.room import Room, Row
 from chatd.core.wheel import Wheel
-from chatd.errors import Refusal
+from chatd.errors import (
+    INTERNAL,
+    UNAVAILABLE,
+    UNKNOWN_OUTCOME,
+    UNKNOWN_ROOM,
+    ChatError,
+    Refusal,
+)
 
 __all__ = ["IDLE_ROOMS", "Hub"]
 
@@ -22,9 +34,16 @@ IDLE_ROOMS = 64
 """So many rooms stay open that nobody needs, the latest ones. Otherwise a room would be opened and
 read anew for each message of somebody who publishes to it without being in it."""
 
+_MOST_AMENDING = 100  # changes of one room's record that may wait
+
+_AGAIN_S = 1.0
+
 log = Logger()
 
 Then = Callable[[Room | Refusal], None]
+Judge = Callable[[], Changes]
+Stored = Callable[[Refusal | None], None]
+Last = Callable[[Callable[[int | Refusal], None]], None]
 
 
 class Hub:
@@ -33,6 +52,7 @@ class Hub:
     Args:
         broker: what stores and carries messages; started here, with `deliver` as its callback.
         feed: told of each block that a room has filled.
+        records: where the rooms' charters are.
         wheel: for the grace.
         grace_s: how long somebody who can come back counts as present after they were lost.
         idle_rooms: so many rooms that nobody needs are kept open.
@@ -42,6 +62,7 @@ class Hub:
         self,
         broker: Broker,
         feed: Feed,
+        records: Records,
         wheel: Wheel,
         *,
         grace_s: float,
@@ -49,6 +70,7 @@ class Hub:
     ) -> None:
         self._broker = broker
         self._feed = feed
+        self._records = records
         self._wheel = wheel
         self._grace_s = grace_s
         self._rooms: dict[str, Room] = {}
@@ -56,6 +78,8 @@ class Hub:
         self._idle: dict[str, None] = {}
         self._opening: dict[str, list[Then]] = {}
         self._answered: list[Outbox] = []
+        self._burying: set[Room] = set()
+        self._amending: dict[str, deque[tuple[Judge, Stored]]] = {}
 
     def start(self) -> None:
         """Begin to deliver."""
@@ -78,7 +102,65 @@ class Hub:
             self._opening[name].append(then)
         else:
             self._opening[name] = [then]
-            self._broker.open(name, lambda outcome: self._opened(name, outcome))
+            # First, for nothing may come between that the broker opens it and that it is known.
+            self._records.read(room_subject(name), lambda record: self._chartered(name, record))
+
+    def amend(self, room: Room, judge: Judge, done: Stored) -> None:
+        """Change what is laid down about a room, in its record and then in its charter.
+
+        Of one room it is done one at a time, so that what was judged is so when it is stored. The
+        room stays open meanwhile, whatever becomes of whoever asked.
+
+        Args:
+            room: that the caller holds.
+            judge: called when it is its turn: the changes, or a `ChatError` when there are to be
+                none after all. None at all are stored already.
+            done: told None once they are in the charter, or why they are not; UNKNOWN_ROOM: the
+                room is being destroyed.
+        """
+        waiting = self._amending.setdefault(room.name, deque())
+        if len(waiting) >= _MOST_AMENDING:
+            done(UNAVAILABLE)
+            return
+        room.uses += 1
+        waiting.append((judge, done))
+        if len(waiting) == 1:
+            self._amend(room)
+
+    def bury(self, room: Room, last: Last, done: Stored) -> None:
+        """Forget a room that nobody is in, with all that was said and laid down; it is blank then.
+
+        Args:
+            room: that the caller holds; its charter says already that it is gone.
+            last: called with what it is to tell the room's last offset, once nothing more is under
+                way in it, or why that cannot be told.
+            done: told None, or why it is not done yet: then it may be asked for again, or is done
+                when the room is opened next. UNKNOWN_ROOM: somebody else is at it.
+        """
+        if room in self._burying:
+            done(UNKNOWN_ROOM)
+            return
+        self._burying.add(room)
+        room.uses += 1
+
+        def known(outcome: int | Refusal) -> None:
+            if isinstance(outcome, Refusal):
+                buried(outcome)
+            else:
+                upto = outcome
+                name = room.name
+                bury(self._broker, self._records, name, lambda: max(upto, room.head), buried)
+
+        def buried(refusal: Refusal | None) -> None:
+            if refusal is None:
+                room.tail.clear()
+                self._feed.drop(room)
+                room.charter = Charter(room.name)
+            self._burying.discard(room)
+            done(refusal)
+            self.release(room)
+
+        last(known)
 
     def find(self, name: str) -> Room | None:
         """A room if it is open."""
@@ -112,6 +194,13 @@ class Hub:
         """
         room.presence.leave(sender, comes_back=comes_back)
 
+    def dismiss(self, user: str) -> bool:
+        """Await a user who has no session in no room any longer; whether one awaited them."""
+        awaiting = [room for room in self._rooms.values() if user in room.presence]
+        for room in awaiting:
+            room.presence.give_up(user)
+        return bool(awaiting)
+
     def deliver(self, batch: Sequence[RoomEvent]) -> None:
         """Send what the broker stored to all who are in its rooms, and the answers that wait.
 
@@ -144,20 +233,94 @@ class Hub:
         """How many rooms somebody needs."""
         return len(self._rooms) - len(self._idle)
 
-    def _opened(self, name: str, outcome: Opened | Refusal) -> None:
+    def _chartered(self, name: str, record: Mapping[str, str] | Refusal) -> None:
+        if isinstance(record, Refusal):
+            self._opened(name, Charter(name), record)
+            return
+        charter = Charter(name, record)
+        if charter.is_gone:
+            self._broker.rooms(lambda rooms: self._half_buried(name, rooms), [name])
+        else:
+            self._broker.open(name, lambda outcome: self._opened(name, charter, outcome))
+
+    def _half_buried(self, name: str, rooms: Sequence[RoomSummary] | Refusal) -> None:
+        """A room is to be opened of which is left what was to be destroyed before."""
+
+        def buried(refusal: Refusal | None) -> None:
+            self._chartered(name, {} if refusal is None else refusal)
+
+        if isinstance(rooms, Refusal):
+            buried(rooms)
+        else:
+            head = sum(room.head for room in rooms if room.name == name)
+            bury(self._broker, self._records, name, lambda: head, buried)
+
+    def _opened(self, name: str, charter: Charter, outcome: Opened | Refusal) -> None:
         waiting = self._opening.pop(name)
         answer: Room | Refusal
         if isinstance(outcome, Opened):
             presence = Presence(
                 name, self._broker, self._wheel, self._grace_s, lambda: self._emptied(name)
             )
-            answer = Room(name, outcome, presence)
+            answer = Room(name, outcome, presence, charter)
             answer.uses = len(waiting)
             self._rooms[name] = answer
         else:
             answer = outcome
         for then in waiting:
             then(answer)
+
+    def _amend(self, room: Room) -> None:
+        """Do what is next in turn."""
+        judge, _ = self._amending[room.name][0]
+        refusal: Refusal | None = UNKNOWN_ROOM
+        changes: Changes = {}
+        try:
+            if not room.charter.is_gone:
+                changes, refusal = judge(), None
+        except ChatError as error:
+            refusal = error.refusal
+        except Exception:
+            log.failure("a change to room {room!r} cannot be judged", room=room.name)
+            refusal = INTERNAL
+        if refusal is not None or not changes:
+            self._amended(room, refusal)
+        else:
+            stored = partial(self._written, room, changes)
+            self._records.write(room_subject(room.name), changes, stored)
+
+    def _written(self, room: Room, changes: Changes, refusal: Refusal | None) -> None:
+        if refusal is UNKNOWN_OUTCOME:
+            self._reread(room)
+        else:
+            if refusal is None:
+                room.charter.apply(changes)
+            self._amended(room, refusal)
+
+    def _reread(self, room: Room) -> None:
+        """Find out whether a change was stored; until then nobody changes anything more."""
+
+        def read(record: Mapping[str, str] | Refusal) -> None:
+            if isinstance(record, Refusal):
+                self._wheel.after(_AGAIN_S, lambda: self._reread(room))
+            else:
+                room.charter = Charter(room.name, record)
+                self._amended(room, UNKNOWN_OUTCOME)
+
+        self._records.read(room_subject(room.name), read)
+
+    def _amended(self, room: Room, refusal: Refusal | None) -> None:
+        waiting = self._amending[room.name]
+        _, done = waiting[0]
+        try:
+            done(refusal)
+        finally:
+            waiting.popleft()
+            if waiting:
+                self._amend(room)
+            else:
+                del self._amending[room.name]
+            self.release(room)
 
     def _emptied(self, name: str) -> None:
         self.release(self._rooms[name])
@@ -173,9 +336,9 @@ class Hub:
                 taken.append(room.grow(event))
                 if room.head % BLOCK == 0:
                     self._feed.keep(room)
-                if event.erases:
-                    erase(room.tail, event.erases)
-                    self._feed.forget(room, event.erases)
+                for offset in event.erases:
+                    room.erase(offset)
+                    self._feed.forget(room, offset)
             elif event.offset > room.head:
                 log.critical(
                     "room {room!r}: {offset} came after {head}",

@@ -10,11 +10,16 @@ from chatd.errors import BAD_REQUEST, NICK_INVALID, ROOM_INVALID, ChatError
 __all__ = [
     "DEFAULT_ROOM",
     "MOST_NICK_CHARS",
+    "direct",
     "fold_nick",
     "guest",
+    "is_direct",
+    "is_unlisted",
     "message_id",
     "nick",
     "room",
+    "two",
+    "user",
 ]
 
 DEFAULT_ROOM = "lobby"
@@ -24,6 +29,8 @@ MOST_NICK_CHARS = 32
 
 _ROOM = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _NICK = re.compile(rf"[A-Za-z0-9_.-]{{1,{MOST_NICK_CHARS}}}")
+_USER = re.compile(r"[A-Za-z0-9_.@+=|-]{1,48}")
+_DIRECT = re.compile(rf"@({_USER.pattern}):({_USER.pattern})")
 _MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _RESERVED = frozenset({"admin", "chatd", "moderator", "server", "system"})
 
@@ -32,12 +39,52 @@ _RESERVED = frozenset({"admin", "chatd", "moderator", "server", "system"})
 def room(name: str) -> str:
     """The form of a room's name in which rooms are compared: lower case.
 
+    That of a direct room, `@ann:bob`, is compared as it is.
+
     Raises:
-        ChatError: ROOM_INVALID, unless it is 1 to 100 of `A-Z a-z 0-9 _ . : -`.
+        ChatError: ROOM_INVALID, unless it is 1 to 100 of `A-Z a-z 0-9 _ . : -`, or an `@` and two
+            users in their order.
     """
+    if name[:1] == "@":
+        parts = _DIRECT.fullmatch(name)
+        if parts is None or parts[1] > parts[2]:
+            raise ChatError(ROOM_INVALID)
+        return name
     if _ROOM.fullmatch(name) is None:
         raise ChatError(ROOM_INVALID)
     return name.lower()
+
+
+def is_direct(name: str) -> bool:
+    """Whether a folded name is that of a direct room."""
+    return name[:1] == "@"
+
+
+def is_unlisted(name: str) -> bool:
+    """Whether a name is that of a direct room or of one of the server's own."""
+    return name[:1] in ("@", "!")
+
+
+def direct(one: str, other: str) -> str:
+    """The name of the direct room of two users."""
+    return f"@{min(one, other)}:{max(one, other)}"
+
+
+def two(name: str) -> tuple[str, str]:
+    """The users whose direct room has this name."""
+    one, _, other = name[1:].partition(":")
+    return one, other
+
+
+def user(text: str) -> str:
+    """A user's id, as it is; compared exactly.
+
+    Raises:
+        ChatError: BAD_REQUEST, unless it is 1 to 48 of `A-Z a-z 0-9 _ . @ + = | -`.
+    """
+    if _USER.fullmatch(text) is None:
+        raise ChatError(BAD_REQUEST)
+    return text
 
 
 def nick(name: str) -> str:

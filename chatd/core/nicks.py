@@ -103,6 +103,14 @@ class Nicks:
         else:
             forget()
 
+    def dismiss(self, user: str) -> bool:
+        """Await a user no longer; whether they had no session and were awaited."""
+        holder = self._holders.get(user)
+        if holder is None or holder.deadline is None:
+            return False
+        holder.deadline.come()
+        return True
+
     def __len__(self) -> int:
         """How many users hold a nick, those included who are only awaited."""
         return len(self._holders)

@@ -6,7 +6,8 @@ The promise of `Outbox`:
 2. While the peer takes bytes they go straight to it and nothing is kept here.
 3. Above high water no event is written or kept. Of each room the outbox knows only how far the
    peer has got (`behind`), and the `Feeder` goes on from there as the peer drains.
-4. Answers are never dropped: they wait here, while nothing is read from the peer.
+4. Answers are never dropped: they wait here, while nothing is read from the peer. Nor is what it is
+   told without having asked; a peer for which too much of that waits is closed as stalled.
 5. A peer whose unsent bytes have not changed for `stall_timeout_s` is closed as stalled.
 """
 
@@ -21,13 +22,16 @@ from chatd.errors import STALLED, Close
 if TYPE_CHECKING:
     from chatd.core.room import Member
 
-__all__ = ["HIGH_WATER_BYTES", "PIECE_BYTES", "Feeder", "Outbox", "Peer", "State"]
+__all__ = ["HIGH_WATER_BYTES", "MOST_TOLD", "PIECE_BYTES", "Feeder", "Outbox", "Peer", "State"]
 
 HIGH_WATER_BYTES = 65536
 """Unsent bytes in user space above which a peer is told `paused`."""
 
 PIECE_BYTES = 65536
 """The most that is written between two looks at whether the peer still takes it."""
+
+MOST_TOLD = 1000
+"""So many answers and whispers wait for a peer that lags; it asks for no answers meanwhile."""
 
 
 class Peer(Protocol):
@@ -127,6 +131,17 @@ class Outbox:
         """Take an answer, to leave with the next `put` or `flush`."""
         if self.state is not _GONE:
             self._answers.append(frames)
+
+    def tell(self, frames: bytes) -> None:
+        """Send what the peer did not ask for, or keep it as an answer is.
+
+        A peer that lags by `MOST_TOLD` is closed as stalled: others could make it grow for ever.
+        """
+        if self.state is _LAGGING and len(self._answers) >= MOST_TOLD:
+            self.close(STALLED)
+        else:
+            self.answer(frames)
+            self.flush()
 
     def flush(self) -> None:
         """Send the answers that wait, if the peer takes them."""

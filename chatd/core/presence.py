@@ -6,7 +6,7 @@ connection broke is still present for a while, so that coming back goes unnotice
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from chatd.core.broker import Broker
@@ -69,6 +69,10 @@ class Presence:
         """Whether the user of this id is present, be it that they are only awaited."""
         return user in self._users
 
+    def __iter__(self) -> Iterator[str]:
+        """The ids of the users who are present, be it that they are only awaited."""
+        return iter(tuple(self._users))
+
     def join(self, sender: Sender) -> None:
         """A session has come into the room; told if its user was not present."""
         attendance = self._users.get(sender.user)
@@ -99,6 +103,12 @@ class Presence:
             attendance.deadline = self._wheel.after(self._grace_s, go)
         else:
             go()
+
+    def give_up(self, user: str) -> None:
+        """A user is awaited no longer; nothing when they are here or were not awaited."""
+        attendance = self._users.get(user)
+        if attendance is not None and attendance.deadline is not None:
+            attendance.deadline.come()
 
     def _go(self, sender: Sender) -> None:
         del self._users[sender.user]

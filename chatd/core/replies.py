@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from chatd.core.events import Message, Notice, RoomEvent, Sender, Unsubscribed
+from chatd.core.events import Message, Notice, RoomEvent, Sender, Unsubscribed, Whisper
 from chatd.errors import Refusal
 
 __all__ = [
@@ -15,8 +15,10 @@ __all__ = [
     "Connected",
     "Counted",
     "Done",
+    "Found",
     "Listed",
     "Present",
+    "Refreshed",
     "Refused",
     "Reply",
     "Subscribed",
@@ -30,15 +32,19 @@ class Connected:
 
     Args:
         sender: who the peer is from now on.
-        resume: the token that makes it the same user again.
+        resume: the token that makes it the same user again; empty: it has signed in.
         ping_s: how often it is pinged, in seconds.
         limits: by name, for the peer's own use.
+        is_moderator: of the server.
+        ttl_s: in how many seconds it is to show a newer token, above 0; None: it need not.
     """
 
     sender: Sender
     resume: str
     ping_s: int
     limits: Mapping[str, int]
+    is_moderator: bool = False
+    ttl_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,8 @@ class Subscribed:
         was_recovering: whether it named a place.
         recovered: whether everything after that place follows.
         members: how many users are in the room.
+        topic: what the room is about; empty: nothing was said.
+        read: the last offset that the user has read; None: they never said.
     """
 
     epoch: str
@@ -58,6 +66,8 @@ class Subscribed:
     was_recovering: bool
     recovered: bool
     members: int
+    topic: str = ""
+    read: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,30 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Refreshed:
+    """Answer to `Refresh`.
+
+    Args:
+        ttl_s: see `Connected`.
+    """
+
+    ttl_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Answer to a call that searched: it has messages, as `Listed` has.
+
+    Args:
+        messages: in the order asked for.
+        more: whether there are others after them.
+    """
+
+    messages: Sequence[Message]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """Answer to a command that has nothing to tell.
 
@@ -115,7 +149,18 @@ class Refused:
     refusal: Refusal
 
 
-Answer = Connected | Subscribed | Listed | Present | Counted | Answered | Done | Refused
+Answer = (
+    Connected
+    | Subscribed
+    | Listed
+    | Present
+    | Counted
+    | Answered
+    | Found
+    | Refreshed
+    | Done
+    | Refused
+)
 
 
 class Reply(NamedTuple):
@@ -125,5 +170,5 @@ class Reply(NamedTuple):
     answer: Answer
 
 
-Told = RoomEvent | Notice | Unsubscribed | Reply
+Told = RoomEvent | Notice | Unsubscribed | Whisper | Reply
 """All that a dialect encodes."""

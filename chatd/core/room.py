@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from chatd.core.broker import ERASED, Opened
+from chatd.core.charter import Charter
 from chatd.core.events import Message, Sender
 from chatd.core.outbox import Outbox, State
 from chatd.core.presence import Presence
 from chatd.core.replies import Told
+from chatd.core.turns import Turns
+from chatd.errors import Refusal
 
 __all__ = ["Dialect", "Member", "Room", "Row", "erase"]
+
+_Read = Callable[[Sequence[Message] | Refusal], None]
 
 
 class Dialect(Protocol):
@@ -102,12 +107,27 @@ class Room:
         name: its folded name.
         opened: how the broker found it.
         presence: the users in it.
+        charter: what is laid down about it.
     """
 
-    __slots__ = ("_audiences", "epoch", "head", "name", "presence", "tail", "uses")
+    __slots__ = (
+        "_audiences",
+        "_readings",
+        "_turns",
+        "charter",
+        "epoch",
+        "head",
+        "name",
+        "presence",
+        "tail",
+        "uses",
+    )
 
-    def __init__(self, name: str, opened: Opened, presence: Presence) -> None:
+    def __init__(
+        self, name: str, opened: Opened, presence: Presence, charter: Charter | None = None
+    ) -> None:
         self.name = name
+        self.charter = charter or Charter(name)
         self.epoch = opened.epoch
         self.head = opened.head
         self.tail = [Row(message) for message in opened.tail]
@@ -116,6 +136,44 @@ class Room:
         self.uses = 0
         """How many need it; see `Hub.open`."""
         self._audiences: dict[Dialect, dict[Member, None]] = {}
+        self._readings: dict[object, list[int]] = {}
+        self._turns: Turns | None = None  # in most rooms nothing is ever changed
+
+    @property
+    def turns(self) -> Turns:
+        """Who may change what was said: one at a time, from the look at it until it is stored."""
+        if self._turns is None:
+            self._turns = Turns()
+        return self._turns
+
+    def reading(self, done: _Read) -> _Read:
+        """Begin to read messages; what is erased before they are told says so.
+
+        Args:
+            done: told them.
+
+        Returns:
+            What they are to be told to, once.
+        """
+        reading = object()
+        self._readings[reading] = []
+
+        def came(outcome: Sequence[Message] | Refusal) -> None:
+            erased = self._readings.pop(reading)
+            if erased and not isinstance(outcome, Refusal):
+                outcome = [
+                    each._replace(payload=ERASED) if each.offset in erased else each
+                    for each in outcome
+                ]
+            done(outcome)
+
+        return came
+
+    def erase(self, offset: int) -> None:
+        """A message was erased: what it said is shown no more."""
+        erase(self.tail, offset)
+        for erased in self._readings.values():
+            erased.append(offset)
 
     def grow(self, message: Message) -> Row:
         """Let the head move to the next message."""

@@ -10,21 +10,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from twisted.logger import Logger
 
+from chatd.core import names
+from chatd.core.charter import Charter
 from chatd.core.commands import Command
 from chatd.core.events import Sender
+from chatd.core.identity import Identity
 from chatd.core.node import Node
 from chatd.core.outbox import Outbox
 from chatd.core.outbox import State as Outgoing
+from chatd.core.permissions import Permission, check
 from chatd.core.replies import Done, Refused, Reply
 from chatd.core.room import Dialect, Member, Room
 from chatd.core.throttle import Throttle
+from chatd.core.wheel import Deadline
 from chatd.errors import (
     BAD_REQUEST,
     INTERNAL,
+    PRIVATE_ROOM,
     TOO_MANY_REQUESTS,
     UNINTELLIGIBLE,
     ChatError,
@@ -32,7 +38,7 @@ from chatd.errors import (
     Refusal,
 )
 
-__all__ = ["Action", "Conversation", "Rate", "Session", "State"]
+__all__ = ["Action", "Rate", "Session", "State"]
 
 _PUBLISHED = Done("publish")
 _REFUSALS = (1, 10)  # a second, at once: beyond it a peer that asks too often is closed
@@ -40,27 +46,6 @@ _REFUSALS = (1, 10)  # a second, at once: beyond it a peer that asks too often i
 T = TypeVar("T")
 
 log = Logger()
-
-
-class Conversation(Protocol):
-    """What a door talks to, one for each connection."""
-
-    @property
-    def title(self) -> str:
-        """What it is, for the log; names of people and rooms are quoted."""
-
-    @property
-    def is_connecting(self) -> bool:
-        """Whether the peer has still to say who it is."""
-
-    def receive(self, commands: Sequence[Command]) -> None:
-        """The peer asked for something; refused is told to the peer, never raised."""
-
-    def drained(self) -> None:
-        """The peer had been above high water and has taken everything."""
-
-    def lost(self) -> None:
-        """The connection is no more; said once."""
 
 
 class State(Enum):
@@ -107,6 +92,7 @@ class Session:
         dialect: how its replies look.
         session_id: unlike any other's.
         actions: the command table.
+        address: where the peer is, as an IP address; empty: not known.
     """
 
     __slots__ = (
@@ -120,10 +106,13 @@ class Session:
         "_refusals",
         "_unanswered",
         "_using",
+        "address",
         "comes_back",
         "dialect",
+        "expiry",
         "home",
         "id",
+        "identity",
         "memberships",
         "node",
         "outbox",
@@ -138,12 +127,18 @@ class Session:
         *,
         session_id: str,
         actions: Mapping[type, Action],
+        address: str = "",
     ) -> None:
         config = node.config
         self.node = node
         self.outbox = outbox
         self.dialect = dialect
         self.id = session_id
+        self.address = address
+        self.identity: Identity | None = None
+        """Who it was found to be; None while it is connecting."""
+        self.expiry: Deadline | None = None
+        """When it is looked whether its time is over; None: it has no end."""
         self.sender: Sender | None = None
         """Who it is; None while it is connecting."""
         self.comes_back = False
@@ -194,28 +189,45 @@ class Session:
         self._work()
 
     def lost(self) -> None:
-        """See `Conversation.lost`."""
+        """See `Conversation.lost`. Nothing when it was told before, as to who is removed."""
         self.outbox.lost()
         self._inbox.clear()
+        if self.expiry is not None:
+            self.expiry.cancel()
         for name in list(self.memberships):
             self.leave(name, comes_back=self.comes_back)
-        if self.sender is not None:
-            user = self.sender.user
-            self.node.nicks.release(user, comes_back=self.comes_back)
-            others = self.node.sessions[user]
-            del others[self.id]
-            if not others:
-                del self.node.sessions[user]
-            self.sender = None
+        if self.sender is not None and self.node.forget(self.sender.user, self.id):
+            self.node.nicks.release(self.sender.user, comes_back=self.comes_back)
 
     # For commands
 
-    def admit(self, user: str, nick: str, *, comes_back: bool) -> Sender:
-        """From now on it is the session of a user, whose nick it holds once more."""
-        self.sender = Sender(user, self.id, nick)
-        self.comes_back = comes_back
-        self.node.sessions.setdefault(user, {})[self.id] = self
+    @property
+    def who(self) -> Sender:
+        """Who it is, once it has come in."""
+        assert self.sender is not None  # or the table would not have let the command in
         return self.sender
+
+    @property
+    def whoever(self) -> Identity:
+        """Who it was found to be, once it has come in."""
+        assert self.identity is not None  # as for `who`
+        return self.identity
+
+    def admit(self, identity: Identity, nick: str, *, comes_back: bool) -> Sender:
+        """From now on it is the session of a user, whose nick it holds once more."""
+        self.identity = identity
+        self.sender = Sender(identity.user, self.id, nick)
+        self.comes_back = comes_back
+        self.node.sessions.setdefault(identity.user, {})[self.id] = self
+        return self.sender
+
+    def needs(self, permission: Permission, charter: Charter) -> None:
+        """Let a command go on only if its user may do that in a room.
+
+        Raises:
+            ChatError: they may not.
+        """
+        check(permission, self.whoever, charter, self.node.now_ms())
 
     def enter(self, member: Member, after: int) -> None:
         """Become a member of the room that was opened, having got everything up to an offset."""
@@ -292,7 +304,12 @@ class Session:
             command: that needs it.
             name: its folded name.
             then: told it, maybe at once; see `awaits`.
+
+        Raises:
+            ChatError: PRIVATE_ROOM: it is the direct room of two others, and not even looked at.
         """
+        if names.is_direct(name) and self.whoever.user not in names.two(name):
+            raise ChatError(PRIVATE_ROOM)
         came = self.awaits(command, then)
 
         def opened(outcome: Room | Refusal) -> None:

@@ -22,7 +22,7 @@ log = Logger()
 
 
 class Deadline:
-    """Something that will be called; `cancel` makes that not happen, at any time."""
+    """Something that will be called; `cancel` makes that not happen, `come` happen now."""
 
     __slots__ = ("_call",)
 
@@ -33,7 +33,8 @@ class Deadline:
         """Forget it; harmless when it has come or was cancelled before."""
         self._call = None
 
-    def _come(self) -> None:
+    def come(self) -> None:
+        """Call it, and not again; nothing when it has come or was cancelled before."""
         call, self._call = self._call, None
         if call is not None:
             call()
@@ -66,7 +67,7 @@ class Wheel:
             self._next += 1
             for deadline in due:
                 try:
-                    deadline._come()
+                    deadline.come()
                 except Exception:
                     log.failure("a deadline failed")
 

@@ -13,7 +13,10 @@ from ipaddress import (
     ip_network,
 )
 
-__all__ = ["RESERVE", "Admission"]
+from chatd.config import Config
+from chatd.errors import ConfigError
+
+__all__ = ["RESERVE", "Admission", "most_connections"]
 
 RESERVE = 256
 """Descriptors kept for everything that is not a WebSocket connection."""
@@ -21,6 +24,25 @@ RESERVE = 256
 _REMEMBERED = 1024  # addresses, of which each connection asks three times
 
 _POLITE = RESERVE // 2  # sockets beyond the limit that live long enough to be told 503
+
+
+def most_connections(config: Config, descriptors: int) -> int:
+    """How many connections may be open.
+
+    Args:
+        config: the settings.
+        descriptors: so many the process may have.
+
+    Raises:
+        ConfigError: that is too few for what is wanted.
+    """
+    most, wanted = descriptors - RESERVE, max(config.connections, 1)
+    if wanted > most:
+        raise ConfigError(
+            f"{config.where('connections')}: {wanted} need {wanted + RESERVE} descriptors, and "
+            f"the process may have {descriptors}; see ulimit -n"
+        )
+    return config.connections or most
 
 
 class Admission:
@@ -46,6 +68,10 @@ class Admission:
         self._sockets_now = 0
         self._open_now = 0
         self._key = lru_cache(_REMEMBERED)(self._origin)
+
+    def origin(self, host: str) -> str:
+        """What all of one origin share: the address, an IPv6 /64; empty for those without limit."""
+        return self._key(host)
 
     def arrive(self, host: str) -> bool:
         """A socket was accepted; False: close it at once, without a word."""

@@ -6,7 +6,7 @@ __all__ = ["ANSWERS", "MORE_HEADERS"]
 
 ANSWERS = {
     400: ("Bad Request", "this is no request that chatd understands"),
-    403: ("Forbidden", "this page or host name is not allowed; chatd's log says how to allow it"),
+    403: ("Forbidden", "this page, name, door or address is not allowed; chatd's log says why"),
     404: ("Not Found", "there is nothing here"),
     405: ("Method Not Allowed", "this can only be got"),
     413: ("Content Too Large", "the body is too large"),

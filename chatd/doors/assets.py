@@ -28,6 +28,7 @@ MAX_FILES = 2_000
 MAX_BYTES = 64 * 1024 * 1024
 
 _INDEX = "index.html"
+_OWN_PAGES = {_INDEX: b"/", "login.html": b"/login"}
 _DIGEST_MARK = b"{{v}}"
 _COMPRESS_FROM_BYTES = 512
 # Brotli's best effort takes seconds for a few megabytes; what is bigger gets a quick one.
@@ -176,8 +177,10 @@ def load(folder: Path, *, own: bool) -> Page:
     assets: dict[bytes, Asset] = {}
     for name, raw in contents.items():
         path = b"/" + os.fsencode(name)
-        if own and name == _INDEX:
-            assets[b"/"] = _asset(name, raw.replace(_DIGEST_MARK, digest.encode("ascii")))
+        if own and name in _OWN_PAGES:
+            assets[_OWN_PAGES[name]] = _asset(
+                name, raw.replace(_DIGEST_MARK, digest.encode("ascii"))
+            )
         elif own:
             assets[b"/v/" + digest.encode("ascii") + path] = _asset(name, raw)
         else:
@@ -208,7 +211,8 @@ class PageResource(Resource):
         if asset is None:
             return _refuse(request, NOT_FOUND, b"There is nothing here.\n")
 
-        keep = _IMMUTABLE if self._page.own and request.path != b"/" else _NO_CACHE
+        is_file = self._page.own and request.path not in _OWN_PAGES.values()
+        keep = _IMMUTABLE if is_file else _NO_CACHE
         request.setHeader(b"cache-control", keep)
         # Weak, as it names the file in every coding.
         request.setHeader(b"etag", b'W/"%s"' % asset.etag)

@@ -25,7 +25,7 @@ from zope.interface import implementer
 from chatd.core.outbox import PIECE_BYTES
 from chatd.core.wheel import Deadline
 from chatd.doors.answers import ANSWERS
-from chatd.doors.link import peer_name
+from chatd.doors.link import host_of, peer_name
 
 if TYPE_CHECKING:
     from chatd.doors.site import ChatSite
@@ -58,6 +58,8 @@ class ChatRequest(Request):
     channel: ChatChannel
     site: ChatSite
     content: Any
+    is_ours = False
+    """Whether the answer carries the policy of our own page, whosever the site's page is."""
 
     def gotLength(self, length: int | None) -> None:
         """Twisted: the headers are read; a body of `length`, or chunks if None, follows."""
@@ -88,6 +90,10 @@ class ChatRequest(Request):
         if refused is not None:
             site.journal.forbidden(peer_name(self.channel.getPeer()), refused)
             self._answer(403)
+            return
+        # Who is banned may look at the page, and neither sign in nor do anything else.
+        if self.method == b"POST" and site.is_banned(host_of(self.channel.getPeer())):
+            self.answer(403)
             return
         super().process()
 
@@ -125,7 +131,7 @@ class ChatRequest(Request):
         if not self.startedWriting:
             for name, value in _EVERYWHERE:
                 self.setHeader(name, value)
-            if self.channel.site.strict:
+            if self.channel.site.strict or self.is_ours:
                 self.setHeader(b"content-security-policy", self._policy())
         super().write(data)
 

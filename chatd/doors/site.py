@@ -6,7 +6,7 @@ the WebSocket door. HTTP itself is `channel.py`'s business.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.internet.interfaces import IAddress
@@ -84,6 +84,7 @@ class ChatSite(Site):
         strict: whether answers carry the Content-Security-Policy of our own page.
         access: which pages and host names are ours.
         admission: counts sockets, those of the WebSocket port too.
+        is_banned: whether nobody may come in from an address.
         journal: logs who was refused.
         wheel: for all deadlines.
         reactor: for the time.
@@ -102,6 +103,7 @@ class ChatSite(Site):
         strict: bool,
         access: Access,
         admission: Admission,
+        is_banned: Callable[[str], bool],
         journal: Journal,
         wheel: Wheel,
         reactor: Any,
@@ -111,6 +113,7 @@ class ChatSite(Site):
         self.strict = strict
         self.access = access
         self.admission = admission
+        self.is_banned = is_banned
         self.journal = journal
         self.wheel = wheel
         self.channels: set[ChatChannel] = set()

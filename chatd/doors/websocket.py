@@ -30,7 +30,7 @@ from chatd.doors.guards import OPTIONS, GuardedProtocol
 from chatd.doors.journal import Journal
 from chatd.doors.lean import configured
 from chatd.doors.link import Link, host_of
-from chatd.doors.paths import Door, Paths, Talk
+from chatd.doors.paths import Caller, Door, Paths, Query, Talk
 from chatd.errors import (
     LOST,
     NO_PONG,
@@ -104,6 +104,10 @@ class ChatProtocol(GuardedProtocol):
             return 403
         if not self.knows(path):
             return 404
+        why = factory.paths.shut(path, self._query, host)
+        if why:
+            factory.journal.refused(self.who, 403, why)
+            return 403
         if factory.closing or not factory.admission.enter(host):
             return 503
         self.admitted_from = host
@@ -141,12 +145,15 @@ class ChatProtocol(GuardedProtocol):
         connect_s = config.connect_timeout_s if door.is_sdk else config.ping_interval_s
         self.expect(min(connect_s, config.ping_interval_s), self._ping)
         try:
-            # Autobahn's own parsing takes "?room=" for no room at all.
-            query = parse_qs(urlsplit(self.http_request_uri).query, keep_blank_values=True)
-            self._talk = door.open(query, self._outbox, self.who, self.terms is not None)
+            caller = Caller(self.who, self.admitted_from or "", self.terms is not None)
+            self._talk = door.open(self._query(), self._outbox, caller)
         except ChatError as error:
             self._outbox.close(error.refusal.close)
         self.factory.journal.opened(self.who, path, self._title)
+
+    def _query(self) -> Query:
+        # Autobahn's own parsing takes "?room=" for no room at all.
+        return parse_qs(urlsplit(self.http_request_uri).query, keep_blank_values=True)
 
     def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
         """Autobahn: send bytes. The original's way is queued for the reactor's next turn."""

@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import ClassVar
 
-from chatd.core.events import Joined, Left, Message, Sender, Signal, Unsubscribed, compact
+from chatd.core.events import Joined, Left, Message, Sender, Signal, Unsubscribed, Whisper, compact
 from chatd.core.replies import (
     Answered,
     Connected,
     Counted,
     Done,
+    Found,
     Listed,
     Present,
+    Refreshed,
     Reply,
     Subscribed,
     Told,
@@ -74,9 +76,8 @@ class Centrifuge:
             answer = event.answer
             told = _done(answer.command) if type(answer) is Done else self._answer(event)
             return frame(TEXT, b'{"id":%d,%b}' % (event.id, told))
-        if isinstance(event, Unsubscribed):
-            told = compact({"code": event.code, "reason": event.reason})
-            return _push(compact(event.room), b"unsubscribe", told)
+        if isinstance(event, Whisper):
+            return frame(TEXT, b'{"push":{"message":{"data":%b}}}' % event.payload)
         return b""
 
     def _answer(self, reply: Reply) -> bytes:
@@ -97,8 +98,14 @@ class Centrifuge:
             case Counted():
                 counts = {"num_clients": answer.clients, "num_users": answer.users}
                 return _named("presence_stats", counts)
+            case Refreshed():
+                return _named("refresh", _expiry(answer.ttl_s))
             case Answered():
                 return _named("rpc", {"data": answer.value})
+            case Found():
+                shown = _fitting(map(_publication, answer.messages), LISTED_BYTES)
+                more = b"true" if answer.more or len(shown) < len(answer.messages) else b"false"
+                return b'"rpc":{"data":{"found":[%b],"more":%b}}' % (b",".join(shown), more)
             case Done():
                 return _done(answer.command)
         refusal = answer.refusal
@@ -114,10 +121,12 @@ class Centrifuge:
             "pong": True,
             "session": sender.session,
             "node": self.node,
+            **_expiry(answer.ttl_s),
             "data": {
                 "user": sender.user,
                 "nick": sender.nick,
                 "resume": answer.resume,
+                **({"moderator": True} if answer.is_moderator else {}),
                 "limits": dict(answer.limits),
                 "web": self.web,
             },
@@ -162,6 +171,9 @@ class Channel:
         if isinstance(event, Joined | Left) and self.join_leave:
             kind = b"join" if isinstance(event, Joined) else b"leave"
             return _push(self._spelled, kind, b'{"info":%b}' % event.sender.encoded)
+        if isinstance(event, Unsubscribed):
+            told = compact({"code": event.code, "reason": event.reason})
+            return _push(self._spelled, b"unsubscribe", told)
         return b""
 
 
@@ -187,7 +199,17 @@ def _worth_telling(fields: Mapping[str, object]) -> Mapping[str, object]:
     return {key: value for key, value in fields.items() if value}
 
 
+def _expiry(ttl_s: int | None) -> Mapping[str, object]:
+    """When an SDK asks its application for a newer token, and shows that."""
+    return {} if ttl_s is None else {"expires": True, "ttl": ttl_s}
+
+
 def _subscribed(answer: Subscribed) -> Mapping[str, object]:
+    told: dict[str, object] = {"members": answer.members}
+    if answer.topic:
+        told["topic"] = answer.topic
+    if answer.read is not None:
+        told["read"] = answer.read
     fields = {
         "recoverable": True,
         "positioned": True,
@@ -195,7 +217,7 @@ def _subscribed(answer: Subscribed) -> Mapping[str, object]:
         "offset": answer.offset,
         "was_recovering": answer.was_recovering,
         "recovered": answer.recovered,
-        "data": {"members": answer.members},
+        "data": told,
     }
     return _worth_telling(fields)
 

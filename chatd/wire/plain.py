@@ -1,7 +1,8 @@
 """The raw text of the original demo: what a WebSocket message says is what it is.
 
-In: text is a message, binary and empty ones are passed on. Out: a message is its text, and
-other JSON its JSON. There are no replies; a refusal is a close.
+In: text is a message, binary and empty ones are passed on. Out: a message is its text, an edit its
+new text after a star, and other JSON that is no chat its JSON. There are no replies; a refusal is a
+close.
 """
 
 from __future__ import annotations
@@ -56,10 +57,14 @@ class Plain:
 
 
 def _said(payload: bytes) -> bytes | None:
-    """What a message says; None when it was erased."""
+    """What is shown of a message; None: nothing, as of what changes others without words."""
     match orjson.loads(payload):
         case {"type": "message", "text": str(text)}:
             return text.encode()
+        case {"type": "edit", "text": str(text)}:
+            return f"* {text}".encode()
+        case {"type": "delete" | "reaction" | "topic"}:
+            return None
         case {"type": "deleted", **others} if not others:
             return None
     return payload

@@ -33,7 +33,7 @@ import sys
 from chatd.brokers.database import connect
 connection = connect(sys.argv[1], write=True)
 connection.execute("begin immediate")
-connection.execute("delete from message where offset > 5")
+connection.execute("delete from message where key & 0xffffff > 5")
 print("writing", flush=True)
 sys.stdin.read()
 connection.execute("rollback")

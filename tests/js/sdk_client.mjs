@@ -36,7 +36,16 @@ class Peer {
   #about;
   #throwing = false;
 
-  constructor({ client, url, nick, resume, token = "", pongless = false, keeps_resume = true }) {
+  constructor({
+    client,
+    url,
+    nick,
+    resume,
+    token = "",
+    tokens = null,
+    pongless = false,
+    keeps_resume = true,
+  }) {
     this.#name = client;
     this.#about = {};
     if (nick) {
@@ -49,6 +58,7 @@ class Peer {
       ...RECONNECT_MS,
       websocket: pongless ? Pongless : WebSocket,
       token,
+      ...(tokens ? { getToken: async () => this.#next(tokens) } : {}),
       getData: async () => this.#about,
     });
     this.#client
@@ -60,7 +70,17 @@ class Peer {
         this.#tell("connected", { id, data });
       })
       .on("disconnected", ({ code, reason }) => this.#tell("disconnected", { code, reason }))
-      .on("error", ({ type, error }) => this.#tell("error", { type, code: error.code }));
+      .on("error", ({ type, error }) => this.#tell("error", { type, code: error.code }))
+      .on("message", ({ data }) => this.#tell("message", { data }));
+  }
+
+  #next(tokens) {
+    this.#tell("token", {});
+    const token = tokens.shift();
+    if (!token) {
+      throw new Error("no token");
+    }
+    return token;
   }
 
   #tell(event, fact) {
@@ -76,6 +96,11 @@ class Peer {
   }
 
   subscribe({ room, join_leave = false }) {
+    const before = this.#client.getSubscription(room);
+    if (before) {
+      before.subscribe();
+      return;
+    }
     const tellRoom = (event, fact) => this.#tell(event, { room, ...fact });
     const options = { ...RESUBSCRIBE_MS, positioned: true, recoverable: true };
     this.#client

@@ -10,7 +10,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatd.core.broker import BLOCK, LONGEST_PAGE, Ack, Broker, Opened, Place, Position, RoomSummary
-from chatd.core.events import Joined, Left, Message, Relay, RoomEvent, Sender, Signal, payload
+from chatd.core.events import (
+    MESSAGE,
+    About,
+    Joined,
+    Kind,
+    Left,
+    Message,
+    Relay,
+    RoomEvent,
+    Sender,
+    Signal,
+    payload,
+)
 from chatd.core.records import Records
 from chatd.errors import Refusal
 from tests.support import strategies
@@ -36,6 +48,8 @@ _plans = st.lists(
         st.tuples(st.just("publish"), st.sampled_from(ROOMS), st.integers(4, 1000)),
         st.tuples(st.just("relay"), st.sampled_from(ROOMS), st.just(0)),
         st.tuples(st.just("erase"), st.sampled_from(ROOMS), st.integers(1, 5)),
+        st.tuples(st.just("edit"), st.sampled_from(ROOMS), st.integers(1, 5)),
+        st.tuples(st.just("mention"), st.sampled_from(ROOMS), st.integers(0, 20)),
         st.tuples(st.just("trim"), st.sampled_from(ROOMS), st.integers(1, 5)),
         st.tuples(st.just("reopen"), st.sampled_from(ROOMS), st.just(0)),
         st.tuples(st.just("turn"), st.just(""), st.just(0)),
@@ -82,11 +96,14 @@ class Told:
         key: str,
         room: str = ROOMS[0],
         sender: Sender = SENDER,
-        erases: int = 0,
+        erases: Sequence[int] = (),
+        about: About = MESSAGE,
     ) -> None:
         """Publish a message; `key` is its id and its text."""
+        if erases:
+            about = About(Kind.DELETE, erases[0], tuple(erases))
         broker.publish(
-            room, sender, key, payload(key, key), lambda told: self.done(key, told), erases=erases
+            room, sender, key, payload(key, key), lambda told: self.done(key, told), about
         )
 
     def relay(self, broker: Broker, key: str, room: str = ROOMS[0]) -> None:
@@ -203,6 +220,13 @@ class BrokerContract(Case):
         self.assertEqual(places, [])
         return self.only(places)
 
+    def rooms(self, broker: Broker, names: Sequence[str] | None = None) -> list[str]:
+        """Read the names of rooms."""
+        lines: list[Sequence[RoomSummary] | Refusal] = []
+        broker.rooms(lines.append, names)
+        self.assertEqual(lines, [])
+        return [line.name for line in self.only(lines)]
+
     def trim(self, broker: Broker, upto: int, room: str = ROOMS[0]) -> None:
         """Trim a room, in as many steps as it takes."""
         gone = -1
@@ -243,6 +267,17 @@ class BrokerContract(Case):
         self.assertEqual(told.names(), ["one", "two", "+user"])
         self.assertEqual(len(told.outcomes["lost"]), 2)
         self.assertEqual(len(other), 3)
+
+    def test_asked_early(self) -> None:
+        """What is asked right after the start is answered as soon as it can be."""
+        broker = self.make()
+        told: list[object] = []
+        broker.start(lambda batch: None)
+        broker.rooms(told.append)
+        broker.rooms(told.append, ["ann"])
+        self.assertEqual(told, [])
+        self.turn()
+        self.assertEqual(told, [[], []])
 
     def test_as_published(self) -> None:
         """Room, sender and payload come back as they went in, told and read."""
@@ -368,6 +403,39 @@ class BrokerContract(Case):
         self.assertEqual(told.acks("one"), [(1, False), (1, True)])
         self.assertEqual(told.batches[before:], [[]])
 
+    def test_repeated(self) -> None:
+        """What was said is acknowledged once more, and what was not is not known."""
+        broker, told = self.begin()
+        self.say(broker, told, ["one", "two"])
+        again: list[Ack | Refusal] = []
+        self.assertTrue(broker.repeated("ann", SENDER, "one", again.append))
+        self.assertEqual(again, [])
+        self.turn()
+        epoch = told.head("ann").epoch
+        self.assertEqual(again, [Ack(Position(epoch, 1), duplicate=True)])
+        for room, sender, key in (
+            ("ann", SENDER, "three"),
+            ("ann", OTHER, "one"),
+            ("bob", SENDER, "one"),
+        ):
+            self.assertFalse(broker.repeated(room, sender, key, again.append))
+        self.turn()
+        self.assertEqual((len(again), len(told.messages())), (1, 2))
+
+    def test_repeated_under_way(self) -> None:
+        """What is under way when it is asked about shares its fate; a closed room knows nothing."""
+        broker, told = self.begin()
+        again: list[Ack | Refusal] = []
+        told.publish(broker, "one")
+        self.assertTrue(broker.repeated("ann", SENDER, "one", again.append))
+        self.turn()
+        epoch = told.head("ann").epoch
+        self.assertEqual(again, [Ack(Position(epoch, 1), duplicate=True)])
+        self.assertEqual(len(told.messages()), 1)
+        broker.close("ann")
+        self.turn()
+        self.assertFalse(broker.repeated("ann", SENDER, "one", again.append))
+
     def test_same_id_elsewhere(self) -> None:
         """An id is the user's own, and the room's."""
         broker, told = self.begin()
@@ -405,7 +473,7 @@ class BrokerContract(Case):
         broker, told = self.begin()
         self.say(broker, told, ["one", "two"])
         told.publish(broker, "bob's", "bob")
-        told.publish(broker, "gone", erases=2)
+        told.publish(broker, "gone", erases=[2])
         self.turn()
         found = self.read(broker, 0, 3)
         self.assertEqual([message.payload for message in found][1], b'{"type":"deleted"}')
@@ -420,9 +488,32 @@ class BrokerContract(Case):
         """A message can be erased in the turn in which it is published."""
         broker, told = self.begin()
         told.publish(broker, "one")
-        told.publish(broker, "gone", erases=1)
+        told.publish(broker, "gone", erases=[1])
         self.turn()
         self.assertEqual([text(message) for message in self.read(broker, 0, 2)], ["", "gone"])
+
+    def test_erased_many(self) -> None:
+        """One message erases many; told is of which, less those that are not before it."""
+        broker, told = self.begin()
+        self.say(broker, told, ["one", "two", "three"])
+        told.publish(broker, "gone", erases=[1, 3, 4, 5, 99])
+        told.publish(broker, "again", erases=[1])
+        self.turn()
+        found = self.read(broker, 0, 9)
+        self.assertEqual([text(each) for each in found], ["", "two", "", "gone", "again"])
+        self.assertEqual([each.erases for each in told.messages()[3:]], [(1, 3), (1,)])
+        self.assertEqual([each.erases for each in found], [()] * 5)
+
+    def test_changes(self) -> None:
+        """What an edit says is stored as an event of its own; what it changes stays as it was."""
+        broker, told = self.begin()
+        self.say(broker, told, ["one"])
+        told.publish(broker, "two", about=About(Kind.EDIT, 1, mentions=("bob",)))
+        told.publish(broker, "three", about=About(Kind.REACTION, 1))
+        told.publish(broker, "four", about=About(Kind.EDIT, 99, mentions=("bob",)))
+        self.turn()
+        self.assertEqual([text(each) for each in self.read(broker, 0, 9)], told.names())
+        self.assertEqual(told.names(), ["one", "two", "three", "four"])
 
     def test_passing(self) -> None:
         """What is not stored keeps its place among what is, and its `done` is not called."""
@@ -522,6 +613,43 @@ class BrokerContract(Case):
         self.turn()
         self.assertEqual([each.offset for each in told.head("ann").tail], [4, 5, 6, 7])
 
+    def test_trim_at_once(self) -> None:
+        """With the first step all that is to go is gone for whoever reads."""
+        broker, told = self.begin()
+        self.say(broker, told, [f"m{number}" for number in range(1, 1301)])
+        steps: list[int | Refusal] = []
+        broker.trim("ann", 1234, steps.append)
+        self.assertLessEqual(self.only(steps), 1234)
+        self.assertEqual(self.page(broker, 0, 1300, limit=500), list(range(1235, 1301)))
+        epoch = told.head("ann").epoch
+        places = [self.locate(broker, epoch, offset) for offset in (1, 1233, 1234)]
+        self.assertEqual(places, [Place.GAP, Place.GAP, Place.OK])
+        broker.close("ann")
+        told.open(broker, "ann")
+        self.turn()
+        first = 1300 - 1300 % BLOCK + 1
+        found = [each.offset for each in told.head("ann").tail]
+        self.assertEqual(found, list(range(first, 1301)))
+        self.trim(broker, 1290)
+        broker.close("ann")
+        told.open(broker, "ann")
+        self.turn()
+        found = [each.offset for each in told.head("ann").tail]
+        self.assertEqual(found, list(range(1291, 1301)))
+
+    def test_time_after_trim(self) -> None:
+        """Times do not fall in a room of which all was trimmed and that was opened anew."""
+        broker, told = self.begin()
+        self.say(broker, told, ["one"])
+        self.trim(broker, 1)
+        broker.close("ann")
+        self.step_clock(-3600)
+        told.open(broker, "ann")
+        self.turn()
+        self.say(broker, told, ["two"])
+        one, two = told.messages()
+        self.assertEqual(two.time_ms, one.time_ms)
+
     def test_trim_all(self) -> None:
         """A room that is trimmed to its head keeps its head, and numbers go on."""
         broker, told = self.begin()
@@ -605,6 +733,29 @@ class BrokerContract(Case):
         assert not isinstance(again, Refusal)
         self.assertIn("ann", [line.name for line in again])
 
+    def test_rooms_left(self) -> None:
+        """A room of which all was trimmed is not told any more, until something is said there."""
+        broker, told = self.begin()
+        self.say(broker, told, ["one", "two"])
+        self.say(broker, told, ["three"], "bob")
+        self.trim(broker, 2)
+        self.assertEqual(self.rooms(broker), ["bob"])
+        self.assertEqual(self.rooms(broker, ["ann", "bob"]), ["bob"])
+        self.step_clock(1)
+        self.say(broker, told, ["four"])
+        self.assertEqual(self.rooms(broker), ["ann", "bob"])
+
+    def test_rooms_named(self) -> None:
+        """Rooms that are not everybody's are told only by name; others by name, too."""
+        broker, told = self.begin(("ann", "@a:b", "!audit"))
+        for room in ("ann", "@a:b", "!audit"):
+            self.say(broker, told, ["one"], room)
+            self.step_clock(1)
+        self.assertEqual(self.rooms(broker), ["ann"])
+        self.assertEqual(self.rooms(broker, ["ann", "!audit", "none"]), ["!audit", "ann"])
+        self.assertEqual(self.rooms(broker, ["@a:b", "@a:b"]), ["@a:b"])
+        self.assertEqual(self.rooms(broker, []), [])
+
     def test_no_rooms(self) -> None:
         """When nothing was ever stored there are no rooms."""
         broker, _ = self.begin()
@@ -672,8 +823,16 @@ class BrokerContract(Case):
                 told.publish(broker, key, room)
                 model.publish(room, key)
             elif what == "erase":
-                told.publish(broker, f"erase {number}", room, erases=value)
-                model.publish(room, f"erase {number}", erases=value)
+                erases = range(value, 2 * value)
+                told.publish(broker, f"erase {number}", room, erases=erases)
+                model.publish(room, f"erase {number}", erases)
+            elif what in ("edit", "mention"):
+                names = tuple(f"nick{each}" for each in range(value))
+                about = About(Kind.MESSAGE, mentions=names)
+                if what == "edit":
+                    about = About(Kind.EDIT, value, mentions=names)
+                told.publish(broker, f"{what} {number}", room, about=about)
+                model.publish(room, f"{what} {number}")
             elif what == "relay":
                 told.relay(broker, f"relay {number}", room)
                 model.relay(room, f"relay {number}")
@@ -704,8 +863,7 @@ class BrokerContract(Case):
                 [each for each in expected.told if each not in model.unheard],
             )
             times = [message.time_ms for message in told.messages(room)]
-            if not expected.trims:  # of a room that was emptied and opened anew no time is known
-                self.assertEqual(times, sorted(times))
+            self.assertEqual(times, sorted(times))
             head, found = len(expected.stored), []
             self.assertEqual(self.page(broker, head, head + 9, room), [])
             last = expected.floor
@@ -862,6 +1020,23 @@ class RecordsContract(Case):
             records.write("room:r", changes, lambda told: None)
             self.turn()
         self.assertEqual(self.read(records, "room:r"), {"a": "x", "c": "3", "d": "4"})
+
+    def test_many(self) -> None:
+        """Of many records the fields that are wanted are read; those without any are left out."""
+        records = self.make()
+        for subject in ("room:a", "room:b", "room:c", "user:a"):
+            records.write(subject, {"x": f'{subject}\0"', "y": "", "z": "3"}, lambda told: None)
+        records.write("room:d", {"z": "4"}, lambda told: None)
+        self.turn()
+        told: list[Mapping[str, Mapping[str, str]] | Refusal] = []
+        asked = ["room:a", "room:c", "room:d", "room:e", "room:a"]
+        records.read_many(asked, ["x", "y", "none"], told.append)
+        records.read_many([], ["x"], told.append)
+        records.read_many(asked, [], told.append)
+        self.assertEqual(told, [])
+        self.turn()
+        found = {name: {"x": f'{name}\0"', "y": ""} for name in ("room:a", "room:c")}
+        self.assertEqual(told, [found, {}, {}])
 
     def test_nothing(self) -> None:
         """No change is a change that is stored."""

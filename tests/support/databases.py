@@ -19,7 +19,8 @@ NOBODY = 65534
 
 _MESSAGES = """
 with recursive every(n) as (select :after + 1 union all select n + 1 from every where n < :last)
-insert into message select :room, n, 1, n, 2 + 2 + :bytes, 'u', 'i' || n, null, '[]',
+insert into message
+select :room << 40 | n, 1, n, 2 + 2 + :bytes, 0, null, 'u', 'i' || n, '[]',
   '"' || hex(zeroblob(:bytes / 2)) || '"' from every
 """
 

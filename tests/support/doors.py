@@ -13,14 +13,21 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from zope.interface import implementer
 
+from chatd import tokens
+from chatd.brokers.archive import SqliteArchive
 from chatd.brokers.records import SqliteRecords
 from chatd.config import Config
+from chatd.core.audit import Audit
+from chatd.core.auth import Gate
+from chatd.core.bans import Bans, by_address
 from chatd.core.feed import Feed
 from chatd.core.guests import Guests
 from chatd.core.hub import Hub
+from chatd.core.invites import Invites
 from chatd.core.nicks import Nicks
 from chatd.core.node import Node
 from chatd.core.outbox import HIGH_WATER_BYTES
+from chatd.core.profiles import Profiles
 from chatd.core.throttle import Throttle
 from chatd.core.wheel import TICK_S, Wheel
 from chatd.doors.access import Access
@@ -216,8 +223,19 @@ class World:
             most_bytes=self.config.pending_bytes,
         )
         self.feed = Feed(self.broker, cached_bytes=self.config.cached_bytes)
+        records = SqliteRecords(
+            self.broker.connections,
+            later=lambda call: self.clock.callLater(0, call),
+            most_pending=100,
+            most_bytes=100_000,
+        )
         self.hub = Hub(
-            self.broker, self.feed, self.wheel, grace_s=self.config.grace_s, idle_rooms=0
+            self.broker,
+            self.feed,
+            records,
+            self.wheel,
+            grace_s=self.config.grace_s,
+            idle_rooms=0,
         )
         self.node = Node(
             config=self.config,
@@ -226,16 +244,30 @@ class World:
             feed=self.feed,
             guests=Guests(b"secret", self.new_id),
             nicks=Nicks(self.wheel, self.config.grace_s),
-            records=SqliteRecords(
+            records=records,
+            archive=SqliteArchive(
                 self.broker.connections,
                 later=lambda call: self.clock.callLater(0, call),
-                most_pending=100,
-                most_bytes=100_000,
+                seconds=self.clock.seconds,
             ),
+            profiles=Profiles(records),
+            gate=Gate(
+                tokens.verifier(self.config, b"secret"),
+                self.config,
+                now_ms=lambda: round(self.clock.seconds() * 1000),
+                seconds=self.clock.seconds,
+            ),
+            wheel=self.wheel,
+            invites=Invites(b"secret"),
+            bans=Bans(records, self.wheel, exempt=self.config.trusted_proxies),
+            audit=Audit(self.hub, self.broker, self.new_id),
             new_id=self.new_id,
             seconds=self.clock.seconds,
+            now_ms=lambda: round(self.clock.seconds() * 1000),
         )
         self.hub.start()
+        self.node.bans.load()
+        settle(self.clock)
         self.access = Access(
             frozenset({"localhost"}),
             public_url=self.config.public_url,
@@ -277,6 +309,7 @@ class World:
             strict=strict,
             access=self.access,
             admission=self.admission,
+            is_banned=self.is_banned,
             journal=self.journal,
             wheel=self.wheel,
             reactor=self.clock,
@@ -285,6 +318,16 @@ class World:
     def new_id(self) -> str:
         """An id unlike any other."""
         return f"{next(self.ids):016x}"
+
+    def is_banned(self, address: str) -> bool:
+        """Whether nobody may come in from an address."""
+        return self.node.bans.covers(address, self.node.now_ms())
+
+    def ban(self, address: str) -> None:
+        """Ban an address for a while."""
+        now_ms = self.node.now_ms()
+        self.node.bans.ban(by_address(address), now_ms + 9000, now_ms, lambda outcome: None)
+        self.turn()
 
     def arrive(self, host: str = "127.0.0.1") -> Client:
         """A socket comes to the WebSocket port."""

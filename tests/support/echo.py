@@ -19,7 +19,7 @@ from chatd.core.wheel import TICK_S, Wheel
 from chatd.doors.access import Access
 from chatd.doors.admission import Admission
 from chatd.doors.journal import Journal
-from chatd.doors.paths import Door, Query, Talk
+from chatd.doors.paths import Caller, Door, Query, Talk
 from chatd.doors.websocket import ChatFactory
 from chatd.wire import plain
 from chatd.wire.frames import BINARY, TEXT, frame
@@ -75,7 +75,11 @@ class EchoPaths:
     def __getitem__(self, path: str) -> Door:
         return self._door
 
-    def _open(self, query: Query, outbox: Outbox, peer: str, inflates: bool) -> Talk:
+    def shut(self, path: str, query: object, address: str) -> str:
+        """See `Paths.shut`."""
+        return ""
+
+    def _open(self, query: Query, outbox: Outbox, caller: Caller) -> Talk:
         return Talk(Echo(outbox), plain.decode)
 
 

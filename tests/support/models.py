@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 __all__ = ["Model", "ModelRoom"]
@@ -14,14 +14,14 @@ class ModelRoom:
 
     Attributes:
         stored: of each message its key, its time and its text, which goes when it is erased.
-        pending: what was published since the last turn: key, erased offset; None: it passes.
+        pending: what was published since the last turn: key, erased offsets; None: it passes.
         told: what was delivered.
         floor: so many of `stored` are trimmed.
         trims: how often it was trimmed: ids of trimmed messages may be forgotten.
     """
 
     stored: list[tuple[str, float, str]] = field(default_factory=list)
-    pending: list[tuple[str, int | None]] = field(default_factory=list)
+    pending: list[tuple[str, Sequence[int] | None]] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     floor: int = 0
     trims: int = 0
@@ -46,7 +46,7 @@ class Model:
         self.acks: dict[str, list[tuple[int, bool]]] = {}
         self.unheard: set[str] = set()
 
-    def publish(self, room: str, key: str, erases: int = 0) -> None:
+    def publish(self, room: str, key: str, erases: Sequence[int] = ()) -> None:
         """See `Broker.publish`."""
         self.rooms[room].pending.append((key, erases))
 
@@ -84,9 +84,10 @@ class Model:
                 latest = max([self.now, *(time for _, time, _ in room.stored)])
                 room.stored.append((key, latest, key))
                 room.told.append(key)
-                if 0 < erases <= len(room.stored):
-                    erased, time, _ = room.stored[erases - 1]
-                    room.stored[erases - 1] = (erased, time, "")
+                for gone in erases:
+                    if 0 < gone < len(room.stored):
+                        erased, time, _ = room.stored[gone - 1]
+                        room.stored[gone - 1] = (erased, time, "")
             offset = known[-1] if known else len(room.stored)
             self.acks.setdefault(key, []).append((offset, bool(known)))
         room.pending.clear()

@@ -6,20 +6,37 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import jwt
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from chatd import tokens
+from chatd.brokers.archive import SqliteArchive
 from chatd.brokers.records import SqliteRecords
 from chatd.config import Config
 from chatd.core.actions import ACTIONS
-from chatd.core.commands import Command, Connect, Enter, Ping, Publish, Subscribe
-from chatd.core.events import Sender, compact, payload
+from chatd.core.audit import Audit
+from chatd.core.auth import Gate
+from chatd.core.bans import Bans
+from chatd.core.commands import (
+    Command,
+    Connect,
+    Enter,
+    History,
+    Ping,
+    Publish,
+    Since,
+    Subscribe,
+)
+from chatd.core.events import MESSAGE, OTHER, Sender, compact, payload
 from chatd.core.feed import Feed
 from chatd.core.guests import Guests
 from chatd.core.hub import Hub
+from chatd.core.invites import Invites
 from chatd.core.nicks import Nicks
 from chatd.core.node import Node
 from chatd.core.outbox import Outbox
+from chatd.core.profiles import Profiles
 from chatd.core.room import Dialect, Room
 from chatd.core.session import Action, Session
 from chatd.core.wheel import TICK_S, Wheel
@@ -29,7 +46,7 @@ from chatd.wire.plain import Plain
 from tests.support.brokers import ClockWorker, clock_broker, settle
 from tests.support.peers import RecordingPeer, connect
 
-__all__ = ["DIALECT", "PeopleCase", "Person", "said"]
+__all__ = ["DIALECT", "Json", "PeopleCase", "Person", "past", "said", "to", "value"]
 
 DIALECT = Centrifuge("chatd test", "node-1")
 
@@ -99,7 +116,7 @@ class Person:
             room: its name as it was spelled.
         """
         pushes = [each["push"] for each in self.told if "push" in each]
-        return [each[kind] for each in pushes if each["channel"] == room and kind in each]
+        return [each[kind] for each in pushes if each.get("channel") == room and kind in each]
 
     def offsets(self, room: str = "lobby") -> list[int]:
         """Of the messages that came."""
@@ -162,12 +179,37 @@ def said(number: int, text: str = "hi", room: str = "lobby", *, key: str | None 
     return Publish(number, room, value, compact(value))
 
 
+def to(
+    room: str, *, number: int = 5, since: Since | None = None, join_leave: bool = False
+) -> Subscribe:
+    """The command to become a member."""
+    return Subscribe(number, room, since, join_leave)
+
+
+def past(
+    limit: int,
+    *,
+    number: int = 6,
+    room: str = "lobby",
+    since: Since | None = None,
+    reverse: bool = False,
+) -> History:
+    """The command to read."""
+    return History(number, room, limit, since, reverse)
+
+
+def value(told: object, *, number: int = 7, room: str = "lobby") -> Publish:
+    """The command to publish any value."""
+    return Publish(number, room, told, compact(told))
+
+
 class PeopleCase(SynchronousTestCase):
     """A node over a clock, with people in it.
 
     Attributes:
         limits: fields of `Config` that are not to be as they are by default.
         worker: does all that the database is asked for.
+        ahead_s: how far the wall clock is ahead of the other.
     """
 
     limits: ClassVar[Mapping[str, Any]] = {}
@@ -178,6 +220,7 @@ class PeopleCase(SynchronousTestCase):
     def start(self, **limits: Any) -> None:
         """Begin anew, with these limits."""
         self.clock = Clock()
+        self.ahead_s = 0.0
         self.config = Config(**limits)
         self.wheel = Wheel(self.clock.seconds)
         self.worker = ClockWorker(self.clock)
@@ -188,8 +231,19 @@ class PeopleCase(SynchronousTestCase):
             most_bytes=self.config.pending_bytes,
         )
         self.feed = Feed(self.broker, cached_bytes=self.config.cached_bytes)
+        self.records = SqliteRecords(
+            self.broker.connections,
+            later=lambda call: self.clock.callLater(0, call),
+            most_pending=100,
+            most_bytes=100_000,
+        )
         self.hub = Hub(
-            self.broker, self.feed, self.wheel, grace_s=self.config.grace_s, idle_rooms=0
+            self.broker,
+            self.feed,
+            self.records,
+            self.wheel,
+            grace_s=self.config.grace_s,
+            idle_rooms=0,
         )
         self.nicks = Nicks(self.wheel, self.config.grace_s)
         self._ids = iter(range(1_000_000))
@@ -200,17 +254,34 @@ class PeopleCase(SynchronousTestCase):
             feed=self.feed,
             guests=Guests(b"secret", self.new_id),
             nicks=self.nicks,
-            records=SqliteRecords(
+            records=self.records,
+            archive=SqliteArchive(
                 self.broker.connections,
                 later=lambda call: self.clock.callLater(0, call),
-                most_pending=100,
-                most_bytes=100_000,
+                seconds=self.clock.seconds,
             ),
+            profiles=Profiles(self.records),
+            gate=Gate(
+                tokens.verifier(self.config, b"secret"),
+                self.config,
+                now_ms=self.now_ms,
+                seconds=self.clock.seconds,
+            ),
+            wheel=self.wheel,
+            invites=Invites(b"secret"),
+            bans=Bans(self.records, self.wheel, exempt=self.config.trusted_proxies),
+            audit=Audit(self.hub, self.broker, self.new_id),
             new_id=self.new_id,
             seconds=self.clock.seconds,
+            now_ms=self.now_ms,
         )
         self.hub.start()
+        self.node.bans.load()
         self.settle()
+
+    def now_ms(self) -> int:
+        """The wall clock."""
+        return round((self.clock.seconds() + self.ahead_s) * 1000)
 
     def new_id(self) -> str:
         """An id unlike any other."""
@@ -267,6 +338,34 @@ class PeopleCase(SynchronousTestCase):
         self.settle()
         return person
 
+    def token(self, user: str, *, ttl_s: float = 3600, **claims: object) -> str:
+        """A token of our own.
+
+        Args:
+            user: whose.
+            ttl_s: for how long from now.
+            claims: more of them, or others.
+        """
+        said = {"sub": user, "exp": self.clock.seconds() + ttl_s, **claims}
+        key = tokens.Signer(b"secret").key
+        return jwt.encode(said, key, "HS256", headers={"kid": "chatd"})
+
+    def signed_in(self, user: str, *rooms: str, ttl_s: float = 3600, **claims: object) -> Person:
+        """Somebody who is connected by a token, and in some rooms; the first command is 1.
+
+        Args:
+            user: see `token`.
+            rooms: that they are in.
+            ttl_s: see `token`.
+            claims: see `token`.
+        """
+        person = self.arrive()
+        person.begin(Connect(1, self.token(user, ttl_s=ttl_s, **claims), None, None))
+        for number, room in enumerate(rooms, 2):
+            person.begin(Subscribe(number, room, None, False))
+        self.settle()
+        return person
+
     def plain(
         self,
         room: str | None = None,
@@ -314,7 +413,8 @@ class PeopleCase(SynchronousTestCase):
         for _ in range(count):
             key = self.new_id()
             told = payload(key, "x" * size) if size else b"0"
-            self.broker.publish(room, HERALD, key, told, lambda outcome: None)
+            about = MESSAGE if size else OTHER
+            self.broker.publish(room, HERALD, key, told, lambda outcome: None, about)
             self.settle()
         (found,) = held
         assert isinstance(found, Room), found

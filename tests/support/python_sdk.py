@@ -117,6 +117,7 @@ class Peer(ClientEventHandler):
     def __init__(self, words: Json) -> None:
         self.throwing = False
         self._name = words["client"]
+        self._tokens: list[str | None] | None = words.get("tokens")
         self._keeps_resume = words.get("keeps_resume", True)
         # The SDK sends it as it is at that moment, so what is added later goes out too.
         self._about: Json = {
@@ -127,11 +128,19 @@ class Peer(ClientEventHandler):
             words["url"],
             events=self,
             token=words.get("token", ""),
+            get_token=None if self._tokens is None else self._token,
             data=self._about,
             proxy=None,
             min_reconnect_delay=LEAST_DELAY_S,
             max_reconnect_delay=MOST_DELAY_S,
         )
+
+    async def _token(self) -> str:
+        self.tell("token")
+        token = self._tokens.pop(0) if self._tokens else None
+        if not token:
+            raise RuntimeError("no token")
+        return token
 
     def tell(self, event: str, **fact: object) -> None:
         """Tell that something happened to this client."""
@@ -166,6 +175,10 @@ class Peer(ClientEventHandler):
     async def subscribe(self, words: Json) -> None:
         """Become a member of a room."""
         room = words["room"]
+        before = self._client.get_subscription(room)
+        if before is not None:
+            await before.subscribe()
+            return
         subscription = self._client.new_subscription(
             room,
             events=Room(self, room),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import count
 
 from twisted.internet.task import Clock
 
 from chatd.core.broker import Ack, Opened
-from chatd.core.events import Sender, compact
+from chatd.core.events import MESSAGE, About, Kind, Sender, compact
 from chatd.core.feed import Feed
 from chatd.core.hub import Hub
 from chatd.core.presence import Presence
 from chatd.core.room import Dialect, Member, Room
 from chatd.core.wheel import TICK_S, Wheel
 from chatd.errors import Refusal
+from tests.support.memory import MemoryRecords
 from tests.support.peers import RecordingPeer, connect
 from tests.support.scripted import Lines, ScriptedBroker
 
@@ -50,7 +52,15 @@ class Scene:
         self.wheel = Wheel(self.clock.seconds)
         self.broker = ScriptedBroker()
         self.feed = Feed(self.broker, cached_bytes=cached_bytes)
-        self.hub = Hub(self.broker, self.feed, self.wheel, grace_s=grace_s, idle_rooms=idle_rooms)
+        self.records = MemoryRecords()
+        self.hub = Hub(
+            self.broker,
+            self.feed,
+            self.records,
+            self.wheel,
+            grace_s=grace_s,
+            idle_rooms=idle_rooms,
+        )
         self.hub.start()
         self.lost: list[Member] = []
         self.outcomes: list[Ack | Refusal] = []
@@ -115,10 +125,13 @@ class Scene:
         member.room.leave(member)
         self.hub.release(member.room)
 
-    def publish(self, room: str, text: str, *, by: Sender = HERALD, erases: int = 0) -> None:
+    def publish(
+        self, room: str, text: str, *, by: Sender = HERALD, erases: Sequence[int] = ()
+    ) -> None:
         """Have something said in an open room; it waits for a commit."""
+        about = About(Kind.DELETE, erases[0], tuple(erases)) if erases else MESSAGE
         self.broker.publish(
-            room, by, f"m{next(self._ids)}", compact(text), self.outcomes.append, erases=erases
+            room, by, f"m{next(self._ids)}", compact(text), self.outcomes.append, about
         )
 
     def say(self, room: str, count: int = 1, *, by: Sender = HERALD, size: int = 0) -> None:

@@ -21,6 +21,8 @@ from chatd.core.broker import (
     RoomSummary,
 )
 from chatd.core.events import (
+    OTHER,
+    About,
     Joined,
     Left,
     Message,
@@ -31,6 +33,7 @@ from chatd.core.events import (
     Sender,
     Signal,
     Unsubscribed,
+    Whisper,
 )
 from chatd.core.replies import Reply, Told
 from chatd.errors import UNAVAILABLE, Refusal
@@ -62,6 +65,7 @@ class Asked:
 class _Publishing:
     message: Message
     message_id: str
+    about: About
     done: Done
 
 
@@ -75,6 +79,7 @@ class ScriptedBroker:
     Attributes:
         pending: what was published and is not stored yet, in order.
         asked: what is to be answered.
+        now_ms: the time of what is stored.
         longest_page: at most so many messages come at once, whatever was asked.
         pages: of each page that was asked for, its room and the first and the last offset of it.
     """
@@ -85,10 +90,12 @@ class ScriptedBroker:
         self._is_draining = False
         self._deliver: Deliver = lambda batch: None
         self._stored: dict[str, list[Message]] = {}
+        self._abouts: dict[str, list[About]] = {}
         self._gone: dict[str, int] = {}
         self._acked: dict[tuple[str, str, str], int] = {}
         self._present: dict[str, dict[str, Sender]] = {}
         self.is_up = True
+        self.now_ms = 0
         self.open_rooms: set[str] = set()
         self.pending: list[_Publishing | Passing] = []
         self.asked: list[Asked] = []
@@ -118,7 +125,8 @@ class ScriptedBroker:
                 ack = Ack(Position(EPOCH, offset), duplicate=not is_new)
                 outcomes.append(partial(each.done, ack))
                 if is_new:
-                    events.append(each.message._replace(offset=offset))
+                    time_ms = self._stored[each.message.room][-1].time_ms
+                    events.append(each.message._replace(offset=offset, time_ms=time_ms))
         if outcomes:
             self.is_up = refusal is None
         for outcome in outcomes:
@@ -163,6 +171,20 @@ class ScriptedBroker:
         """All that was ever stored in a room, also what is trimmed; erased ones say so."""
         return self._stored.get(room, [])
 
+    def abouts(self, room: str) -> Sequence[About]:
+        """What each of `history` is."""
+        return self._abouts.get(room, [])
+
+    def ask(self, what: str, find: Callable[[], T], done: Callable[[T | Refusal], None]) -> None:
+        """Let something wait to be answered, that is asked of the messages stored.
+
+        Args:
+            what: as `Asked` names it.
+            find: finds the answer.
+            done: is told it.
+        """
+        self._ask(what, "", find, done)
+
     # `Broker`
 
     def start(self, deliver: Deliver) -> None:
@@ -191,13 +213,20 @@ class ScriptedBroker:
         message_id: str,
         payload: bytes,
         done: Done,
-        *,
-        erases: int = 0,
+        about: About = OTHER,
     ) -> None:
         """See `Broker.publish`."""
         assert room in self.open_rooms, f"{room} is not open"
-        message = Message(room, sender, payload, 0, 0, erases)
-        self._accept(_Publishing(message, message_id, done), done)
+        message = Message(room, sender, payload, 0, 0, about.erases)
+        self._accept(_Publishing(message, message_id, about, done), done)
+
+    def repeated(self, room: str, sender: Sender, message_id: str, done: Done) -> bool:
+        """See `Broker.repeated`; what is under way is not known yet."""
+        offset = self._acked.get((room, sender.user, message_id))
+        if offset is not None:
+            ack = Ack(Position(EPOCH, offset), duplicate=True)
+            self._ask("repeated", room, lambda: ack, done)
+        return offset is not None
 
     def ephemeral(self, event: Passing, done: Done) -> None:
         """See `Broker.ephemeral`."""
@@ -264,14 +293,22 @@ class ScriptedBroker:
         assert room in self.open_rooms, f"{room} is not open"
         self._ask("present", room, lambda: dict(self._present.get(room, {})), done)
 
-    def rooms(self, done: Callable[[Sequence[RoomSummary] | Refusal], None]) -> None:
+    def rooms(
+        self,
+        done: Callable[[Sequence[RoomSummary] | Refusal], None],
+        names: Sequence[str] | None = None,
+    ) -> None:
         """See `Broker.rooms`."""
-        self._ask(
-            "rooms",
-            "",
-            lambda: [RoomSummary(name, len(stored), 0) for name, stored in self._stored.items()],
-            done,
-        )
+
+        def summaries() -> list[RoomSummary]:
+            return [
+                RoomSummary(name, len(stored), stored[-1].time_ms)
+                for name, stored in self._stored.items()
+                if len(stored) > self.gone(name)
+                and (name[0] not in "@!" if names is None else name in names)
+            ]
+
+        self._ask("rooms", "", summaries, done)
 
     def trim(self, room: str, upto: int, done: Callable[[int | Refusal], None]) -> None:
         """See `Broker.trim`."""
@@ -343,9 +380,12 @@ class ScriptedBroker:
             return self._acked[key], False
         stored = self._stored.setdefault(message.room, [])
         offset = self._acked[key] = len(stored) + 1
-        stored.append(message._replace(offset=offset, erases=0))
-        if message.erases:
-            stored[message.erases - 1] = stored[message.erases - 1]._replace(payload=ERASED)
+        time_ms = max(self.now_ms, stored[-1].time_ms if stored else 0)
+        stored.append(message._replace(offset=offset, time_ms=time_ms, erases=()))
+        self._abouts.setdefault(message.room, []).append(publishing.about)
+        for erased in message.erases:
+            if 0 < erased < offset:
+                stored[erased - 1] = stored[erased - 1]._replace(payload=ERASED)
         return offset, True
 
     def _between(self, room: str, after: int, upto: int) -> list[Message]:
@@ -389,5 +429,7 @@ class Lines:
                 return f"* {text}\n".encode()
             case Unsubscribed(room, code):
                 return f"{room} ! {code}\n".encode()
+            case Whisper(told):
+                return b"> %b\n" % told
             case Reply(number, answer):
                 return f"= {number} {type(answer).__name__}\n".encode()

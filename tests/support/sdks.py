@@ -3,8 +3,10 @@
 What they are told and tell is the same for both, so that one set of cases runs on both. A command
 is `{"id", "make", "client", ...}`, its answer `{"id", "result"}` or `{"id", "error": {"code",
 "message"}}`, an event `{"event", "client", ...}`. `make` is `peer` to make a client with its
-`url`, `nick`, `resume`, `token`, `pongless`; then `connect`, `subscribe` and so on. The event of a
-publication without an offset is `passing` here, so that `publication` is what has a place.
+`url`, `nick`, `resume`, `token`, `tokens`, `pongless`; then `connect`, `subscribe` and so on. The
+event of a publication without an offset is `passing` here, so that `publication` is what has a
+place. What is told to one user's sessions is the event `message` in JavaScript; the SDK for Python
+passes it over.
 """
 
 from __future__ import annotations
@@ -100,7 +102,9 @@ class Sdk:
 
         Args:
             port: of the daemon.
-            about: `nick`, `resume`, `token`, `pongless`, `keeps_resume`.
+            about: `nick`, `resume`, `token`, `pongless`, `keeps_resume`; `tokens` are what its
+                application answers when it is asked for one, None being that it fails, and each
+                time it is asked is the event `token`.
         """
         name = f"{self.name}{next(self._names)}"
         peer = Peer(self, name)
@@ -250,6 +254,55 @@ class Peer:
         what = f"{self.name}: {kind} number {number}"
         self.sdk.wait(lambda: self.sdk.count(kind, self.name) >= number, timeout_s, what)
         return self.events(kind)[number - 1]
+
+    def rpc(self, method: str, **data: object) -> Any:
+        """Have it call something by name; see `call`."""
+        return self.call("rpc", method=method, data=data)
+
+    def refused(self, make: str, **words: object) -> int:
+        """Have it do something that the daemon refuses.
+
+        Returns:
+            the code of the error.
+
+        Raises:
+            AssertionError: it was done, or there was no outcome in time.
+        """
+        try:
+            answer = self.call(make, **words)
+        except RefusedError as error:
+            return error.code
+        raise AssertionError(f"{self.name}: {make} {words} was not refused: {answer}")
+
+    def rpc_refused(self, method: str, **data: object) -> int:
+        """Have it call something that the daemon refuses; see `refused`."""
+        return self.refused("rpc", method=method, data=data)
+
+    def kept_out(self, room: str) -> int:
+        """Have it subscribe to a room that it may not enter.
+
+        Returns:
+            the code of the error.
+
+        Raises:
+            AssertionError: it was not refused in time.
+        """
+        number = len(self.events("unsubscribed")) + 1
+        self.call("subscribe", room=room)
+        return int(self.event("unsubscribed", number)["code"])
+
+    def turned_away(self) -> int:
+        """Have it connect where it may not.
+
+        Returns:
+            the code by which it knows not to try again.
+
+        Raises:
+            AssertionError: it went on trying.
+        """
+        number = len(self.events("disconnected")) + 1
+        self.sdk.put("connect", self.name, {})
+        return int(self.event("disconnected", number)["code"])
 
     def connect(self) -> Json:
         """Connect, and wait until it is connected; see `event`."""

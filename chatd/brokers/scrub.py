@@ -158,7 +158,8 @@ class Scrub:
         self._is_busy = False
         self._failed_s = _FAILED_S[0]
         self._condition.succeeded()
-        _log.debug("what was erased is overwritten; {pages} pages", pages=self._pages)
+        if self._pages:
+            _log.debug("what was erased is overwritten; {pages} pages", pages=self._pages)
         if self._is_due:
             self._wait(_WAIT_S, self._begin)
 
